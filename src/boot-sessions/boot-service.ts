@@ -1,0 +1,249 @@
+// What a machine gets on its way from firmware to root file system: one method per kind of resource behind a boot path.
+// Decides by planBoot and hands out values; the HTTP route and the TFTP server only carry them out.
+import { kernelCommandLine } from '../boot/kernel-command-line.ts';
+import { planBoot, type BootPlan } from '../boot/plan-boot.ts';
+import { renderLocalDisk, renderNetboot, renderWait } from '../boot/render-ipxe.ts';
+import type { EventRecorder } from '../events/event-recorder.ts';
+import type { Digest, Image } from '../images/image.ts';
+import type { ImageStore } from '../images/image-store.ts';
+import type { Machine, MachineId } from '../machines/machine.ts';
+import type { MachineService } from '../machines/machine-service.ts';
+import type { ProfileService } from '../machines/profile-service.ts';
+import type { BootRequest, BootResource, ServedReport } from './boot-resource.ts';
+import type { BootSession, FetchKind } from './boot-session.ts';
+import type { BootSessionService } from './boot-session-service.ts';
+
+/** A loader as it lies in the blob store. */
+export interface StoredLoader {
+  readonly name: string;
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+}
+
+export interface BootServiceParts {
+  readonly sessions: BootSessionService;
+  readonly machines: MachineService;
+  readonly profiles: ProfileService;
+  readonly images: ImageStore;
+  readonly events: EventRecorder;
+  readonly loaders: ReadonlyMap<string, StoredLoader>;
+  /** Mints the enrollment token of a boot, bound to the machine, and wraps it as an initrd. */
+  readonly mintTokenInitrd: (
+    session: BootSession,
+    machine: Machine,
+  ) => Promise<{ tokenId: string; initrd: Uint8Array }>;
+  readonly settings: { readonly httpPort: () => number; readonly apiPort: () => number; readonly caSha256: string };
+}
+
+const PLAIN_TEXT = 'text/plain';
+const BINARY = 'application/octet-stream';
+
+export class BootService {
+  readonly #parts: BootServiceParts;
+
+  constructor(parts: BootServiceParts) {
+    this.#parts = parts;
+  }
+
+  /** The resource behind /boot/<token>/<name>. */
+  async resource(request: BootRequest): Promise<BootResource> {
+    const access = await this.#parts.sessions.access(request.token);
+    if (access.kind === 'refused') return access;
+    const { session, capability } = access;
+    switch (capability) {
+      case 'script':
+        if (request.name === 'boot.ipxe') return this.#script(session, request);
+        if (request.name === 'token.cpio.gz') return this.#tokenInitrd(session, request);
+        return this.#loader(session, request);
+      case 'artifacts':
+        return this.#artifact(session, request);
+      case 'seed':
+        return this.#seed(session, request);
+    }
+  }
+
+  /** The plan for a machine now: what `explain` shows and the script carries out. */
+  async plan(machine: Machine): Promise<BootPlan> {
+    const profile = this.#parts.profiles.profileOf(machine);
+    const image = profile === undefined ? undefined : await this.#parts.images.find(profile.boot.image);
+    return planBoot(machine, profile, image);
+  }
+
+  async #loader(session: BootSession, request: BootRequest): Promise<BootResource> {
+    const loader = this.#parts.loaders.get(request.name);
+    if (loader === undefined) return this.#refuse(session, request, 404, 'no such file');
+    const refused = await this.#count(session, request, 'loader');
+    if (refused !== undefined) return refused;
+    return {
+      kind: 'blob',
+      digest: loader.digest,
+      sizeBytes: loader.sizeBytes,
+      // UEFI compares the whole Content-Type (UEFI 2.10 §24.7.3): a charset after it would end the boot.
+      contentType: loader.name.endsWith('.efi') ? 'application/efi' : BINARY,
+      onServed: (report) => {
+        this.#record(session, {
+          kind: 'loader-served',
+          details: { name: loader.name, transport: 'http', sizeBytes: report.bytes, durationMs: report.durationMs },
+        });
+      },
+    };
+  }
+
+  async #script(session: BootSession, request: BootRequest): Promise<BootResource> {
+    const refused = await this.#count(session, request, 'script');
+    if (refused !== undefined) return refused;
+    const machine = await this.#machine(session.machineId);
+    const plan = await this.plan(machine);
+    const scriptUrl = this.#url(session, request.token, 'boot.ipxe');
+    if (request.method === 'GET') await this.#scriptServed(session, machine, plan);
+    return { kind: 'text', contentType: PLAIN_TEXT, body: this.#render(session, plan, request.token, scriptUrl) };
+  }
+
+  async #scriptServed(session: BootSession, machine: Machine, plan: BootPlan): Promise<void> {
+    if (plan.kind === 'netboot') {
+      const planned = { image: plan.image.name, profile: plan.profile.name };
+      await this.#parts.sessions.scriptServed(session, planned);
+      await this.#parts.machines.bootPlanned(machine.id, planned);
+    } else {
+      await this.#parts.sessions.keepWaiting(session);
+    }
+    this.#record(session, {
+      kind: 'script-served',
+      details: {
+        plan: plan.kind,
+        ...(plan.kind === 'netboot' ? { profile: plan.profile.name } : {}),
+        reason: plan.reason,
+      },
+    });
+  }
+
+  #render(session: BootSession, plan: BootPlan, token: string, scriptUrl: string): string {
+    const tokens = this.#parts.sessions.tokensOf(token);
+    switch (plan.kind) {
+      case 'wait':
+        return renderWait({ ...plan, scriptUrl });
+      case 'local-disk':
+        return renderLocalDisk(plan);
+      case 'netboot':
+        return renderNetboot({
+          title: `${session.mac} boots ${plan.image.name} (profile ${plan.profile.name})`,
+          scriptUrl,
+          kernelUrl: this.#url(session, tokens.artifacts, 'vmlinuz'),
+          initrdUrl: this.#url(session, tokens.artifacts, 'initrd.img'),
+          tokenInitrdUrl: this.#url(session, token, 'token.cpio.gz'),
+          commandLine: kernelCommandLine({
+            image: plan.image,
+            profileWords: plan.profile.boot.commandLine,
+            squashfsUrl: this.#url(session, tokens.artifacts, 'rootfs.squashfs'),
+            seedUrl: this.#url(session, tokens.seed, 'seed/'),
+            apiUrl: `https://${session.serverAddress}:${this.#parts.settings.apiPort()}`,
+            caSha256: this.#parts.settings.caSha256,
+          }),
+        });
+    }
+  }
+
+  async #tokenInitrd(session: BootSession, request: BootRequest): Promise<BootResource> {
+    if (session.image === undefined) return this.#refuse(session, request, 403, 'no boot was planned');
+    if (request.method === 'HEAD') return { kind: 'bytes', contentType: BINARY, body: new Uint8Array() };
+    const refused = await this.#count(session, request, 'boot-token');
+    if (refused !== undefined) return refused;
+    const machine = await this.#machine(session.machineId);
+    if (machine.state === 'discovered' || machine.state === 'retired')
+      return this.#refuse(session, request, 403, `the machine is ${machine.state}`);
+    const { tokenId, initrd } = await this.#parts.mintTokenInitrd(session, machine);
+    this.#record(session, { kind: 'boot-token-served', details: { tokenId } });
+    return { kind: 'bytes', contentType: BINARY, body: initrd };
+  }
+
+  async #artifact(session: BootSession, request: BootRequest): Promise<BootResource> {
+    const image = session.image === undefined ? undefined : await this.#parts.images.find(session.image);
+    const found = image === undefined ? undefined : artifactOf(image, request.name);
+    if (image === undefined || found === undefined) return this.#refuse(session, request, 404, 'no such file');
+    const refused = await this.#count(session, request, 'artifact');
+    if (refused !== undefined) return refused;
+    const { part, event } = found;
+    return {
+      kind: 'blob',
+      digest: part.digest,
+      sizeBytes: part.sizeBytes,
+      contentType: BINARY,
+      onServed: (report: ServedReport) => {
+        if (!report.complete) return;
+        const details = { image: image.name, sizeBytes: report.bytes, durationMs: report.durationMs };
+        this.#record(session, { kind: event, details });
+      },
+    };
+  }
+
+  async #seed(session: BootSession, request: BootRequest): Promise<BootResource> {
+    const refused = await this.#count(session, request, 'seed');
+    if (refused !== undefined) return refused;
+    const machine = await this.#machine(session.machineId);
+    const file = request.name.replace(/^seed\//, '');
+    const body = this.#seedFile(machine, file);
+    if (body === undefined) return this.#refuse(session, request, 404, 'no such file');
+    if (request.method === 'GET') this.#record(session, { kind: 'seed-served', details: { file } });
+    return { kind: 'text', contentType: PLAIN_TEXT, body };
+  }
+
+  /** All four answer: cloud-init repeats a file that is missing eleven times, with a second between. */
+  #seedFile(machine: Machine, file: string): string | undefined {
+    switch (file) {
+      case 'user-data':
+        return this.#parts.machines.configOf(machine).userData;
+      case 'meta-data':
+        return this.#parts.machines.configOf(machine).metaData;
+      case 'network-config':
+      case 'vendor-data':
+        return '';
+      default:
+        return undefined;
+    }
+  }
+
+  async #count(session: BootSession, request: BootRequest, kind: FetchKind): Promise<BootResource | undefined> {
+    if (request.method === 'HEAD' || (await this.#parts.sessions.countFetch(session, kind, request.name)))
+      return undefined;
+    return this.#refuse(session, request, 429, 'fetched too often in this boot session');
+  }
+
+  #refuse(session: BootSession, request: BootRequest, status: 403 | 404 | 429, reason: string): BootResource {
+    if (status !== 404)
+      this.#record(session, { kind: 'boot-refused', details: { resource: request.name.slice(0, 100), reason } });
+    return { kind: 'refused', status, reason };
+  }
+
+  async #machine(id: MachineId): Promise<Machine> {
+    return this.#parts.machines.resolve(id);
+  }
+
+  #url(session: BootSession, token: string, name: string): string {
+    return `http://${session.serverAddress}:${this.#parts.settings.httpPort()}/boot/${token}/${name}`;
+  }
+
+  #record(session: BootSession, event: SessionEvent): void {
+    const { id: sessionId, machineId, mac } = session;
+    this.#parts.events.record({ ...event, sessionId, machineId, mac });
+  }
+}
+
+type SessionEvent = Parameters<EventRecorder['record']>[0];
+
+function artifactOf(
+  image: Image,
+  name: string,
+):
+  | { readonly part: Image['kernel']; readonly event: 'kernel-served' | 'initrd-served' | 'squashfs-served' }
+  | undefined {
+  switch (name) {
+    case 'vmlinuz':
+      return { part: image.kernel, event: 'kernel-served' };
+    case 'initrd.img':
+      return { part: image.initrd, event: 'initrd-served' };
+    case 'rootfs.squashfs':
+      return { part: image.squashfs, event: 'squashfs-served' };
+    default:
+      return undefined;
+  }
+}

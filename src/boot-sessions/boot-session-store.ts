@@ -1,0 +1,21 @@
+// PORT. Where boot sessions are kept. Adapters: storage/sql, storage/memory; both pass test/contract/boot-session-store.
+import type { MachineId } from '../machines/machine.ts';
+import type { BootCapability, BootSession, BootSessionId } from './boot-session.ts';
+
+export interface BootSessionStore {
+  /** Adds a session with the SHA-256 (lower-case hex) of its token for each capability. */
+  insert(session: BootSession, tokenHashes: Readonly<Record<BootCapability, string>>): Promise<void>;
+  find(id: BootSessionId): Promise<BootSession | undefined>;
+  findByTokenHash(
+    hash: string,
+  ): Promise<{ readonly session: BootSession; readonly capability: BootCapability } | undefined>;
+  latestOfMachine(machineId: MachineId): Promise<BootSession | undefined>;
+  update(
+    id: BootSessionId,
+    changes: Partial<Pick<BootSession, 'scriptServedAt' | 'image' | 'profile' | 'expiresAt'>>,
+  ): Promise<void>;
+  /** Counts one fetch of a resource, atomically; false (and nothing counted) when `limit` fetches were made before. */
+  countFetch(id: BootSessionId, resource: string, limit: number): Promise<boolean>;
+  /** Removes sessions that ended before that time; returns how many went. */
+  removeExpired(before: number): Promise<number>;
+}

@@ -1,0 +1,126 @@
+// The closed union of everything that can happen to a machine on its way. A new kind is a new row here, and the compiler
+// then names every place that must know it. Pure types.
+import type { MacAddress } from '../protocol/mac-address.ts';
+import type { MachineId, MachineState } from '../machines/machine.ts';
+import type { BootSessionId } from '../boot-sessions/boot-session.ts';
+import type { ErrorCode } from '../errors.ts';
+
+/** Details by kind. Values are safe to show: never a token, never a key. Sizes in bytes, times in milliseconds. */
+export interface BootEventDetails {
+  'machine-discovered': { readonly architecture: string; readonly address?: string };
+  'machine-state': {
+    readonly from: MachineState;
+    readonly to: MachineState;
+    readonly reason: string;
+    readonly by: string;
+  };
+  'dhcp-discover': { readonly client: string; readonly architecture: string; readonly interface: string };
+  'dhcp-offer': { readonly row: string; readonly file: string; readonly reason: string };
+  'dhcp-pxe-request': { readonly client: string; readonly architecture: string; readonly interface: string };
+  'dhcp-pxe-ack': { readonly row: string; readonly file: string; readonly reason: string };
+  'dhcp-no-loader': { readonly architecture: string; readonly architectureNumber: number };
+  'dhcp-silence': { readonly reason: string };
+  'loader-served': {
+    readonly name: string;
+    readonly transport: 'tftp' | 'http';
+    readonly sizeBytes: number;
+    readonly durationMs: number;
+  };
+  'loader-failed': { readonly name: string; readonly transport: 'tftp' | 'http'; readonly reason: string };
+  'script-served': { readonly plan: string; readonly profile?: string; readonly reason: string };
+  'kernel-served': { readonly image: string; readonly sizeBytes: number; readonly durationMs: number };
+  'initrd-served': { readonly image: string; readonly sizeBytes: number; readonly durationMs: number };
+  'squashfs-served': { readonly image: string; readonly sizeBytes: number; readonly durationMs: number };
+  'boot-token-served': { readonly tokenId: string };
+  'boot-refused': { readonly resource: string; readonly reason: string };
+  'seed-served': { readonly file: string };
+  enrolled: { readonly certificateSerial: string; readonly tokenId: string; readonly notAfter: number };
+  'enrollment-refused': { readonly code: ErrorCode; readonly tokenId?: string };
+  'certificate-renewed': { readonly certificateSerial: string; readonly notAfter: number };
+  'config-served': { readonly digest: string };
+  'config-applied': { readonly digest: string; readonly hostname: string; readonly cloudInit: string };
+  'config-failed': { readonly digest: string; readonly reason: string };
+  'token-created': { readonly tokenId: string; readonly by: string };
+  'token-revoked': { readonly tokenId: string; readonly by: string };
+  'agent-message': { readonly level: 'info' | 'warn' | 'error'; readonly message: string };
+  'server-started': { readonly version: string };
+}
+
+export type BootEventKind = keyof BootEventDetails;
+
+/** What a caller records. */
+export type NewBootEvent<K extends BootEventKind = BootEventKind> = {
+  [Kind in K]: {
+    readonly kind: Kind;
+    readonly details: BootEventDetails[Kind];
+    readonly machineId?: MachineId;
+    readonly mac?: MacAddress;
+    readonly sessionId?: BootSessionId;
+  };
+}[K];
+
+/** What is on record: `seq` rises by the order of recording, `at` is milliseconds since 1970. */
+export type BootEvent<K extends BootEventKind = BootEventKind> = NewBootEvent<K> & {
+  readonly seq: number;
+  readonly at: number;
+};
+
+/** One line for people, without time and machine. Every kind has its sentence. */
+export function describeEvent(event: NewBootEvent): string {
+  switch (event.kind) {
+    case 'machine-discovered':
+      return `first seen (${event.details.architecture})`;
+    case 'machine-state':
+      return `${event.details.from} → ${event.details.to}: ${event.details.reason} (by ${event.details.by})`;
+    case 'dhcp-discover':
+      return `DISCOVER from ${event.details.client} (${event.details.architecture}) on ${event.details.interface}`;
+    case 'dhcp-offer':
+      return `OFFER ${event.details.file} [${event.details.row}]`;
+    case 'dhcp-pxe-request':
+      return `4011 REQUEST from ${event.details.client} (${event.details.architecture}) on ${event.details.interface}`;
+    case 'dhcp-pxe-ack':
+      return `4011 ACK ${event.details.file} [${event.details.row}]`;
+    case 'dhcp-no-loader':
+      return `no loader for arch ${event.details.architectureNumber} (${event.details.architecture})`;
+    case 'dhcp-silence':
+      return `no answer: ${event.details.reason}`;
+    case 'loader-served':
+      return `loader ${event.details.name} by ${event.details.transport.toUpperCase()}`;
+    case 'loader-failed':
+      return `loader ${event.details.name} by ${event.details.transport.toUpperCase()} failed: ${event.details.reason}`;
+    case 'script-served':
+      return `boot script: ${event.details.plan} (${event.details.reason})`;
+    case 'kernel-served':
+      return `kernel of ${event.details.image}`;
+    case 'initrd-served':
+      return `initrd of ${event.details.image}`;
+    case 'squashfs-served':
+      return `squashfs root of ${event.details.image}`;
+    case 'boot-token-served':
+      return `enrollment token ${event.details.tokenId} handed to the loader`;
+    case 'boot-refused':
+      return `${event.details.resource} refused: ${event.details.reason}`;
+    case 'seed-served':
+      return `NoCloud ${event.details.file}`;
+    case 'enrolled':
+      return `enrolled, certificate ${event.details.certificateSerial.slice(0, 16)}`;
+    case 'enrollment-refused':
+      return `enrollment refused: ${event.details.code}`;
+    case 'certificate-renewed':
+      return `certificate renewed: ${event.details.certificateSerial.slice(0, 16)}`;
+    case 'config-served':
+      return `config ${event.details.digest.slice(0, 19)} served`;
+    case 'config-applied':
+      return `config applied: cloud-init ${event.details.cloudInit}, host name ${event.details.hostname}`;
+    case 'config-failed':
+      return `config failed: ${event.details.reason}`;
+    case 'token-created':
+      return `token ${event.details.tokenId} made by ${event.details.by}`;
+    case 'token-revoked':
+      return `token ${event.details.tokenId} revoked by ${event.details.by}`;
+    case 'agent-message':
+      return `agent: ${event.details.message}`;
+    case 'server-started':
+      return `Muster ${event.details.version} started`;
+  }
+}

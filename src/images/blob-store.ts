@@ -1,0 +1,19 @@
+// PORT. Bytes named by their digest: loaders, kernels, initrds, squashfs roots. Adapters: storage/files, storage/memory.
+// Narrow on purpose, so that an object store can join later.
+import type { Readable } from 'node:stream';
+import type { Digest } from './image.ts';
+
+export type PutOutcome =
+  | { readonly kind: 'stored' | 'exists'; readonly sizeBytes: number }
+  | { readonly kind: 'digest-mismatch'; readonly actual: Digest }
+  | { readonly kind: 'too-large'; readonly limitBytes: number };
+
+export interface BlobStore {
+  /** Size in bytes, or undefined where there is no such blob. */
+  size(digest: Digest): Promise<number | undefined>;
+  /** Reads `end - start + 1` bytes (both inclusive); the whole blob without a range. Reads in chunks of at least 256 KiB. */
+  read(digest: Digest, range?: { readonly start: number; readonly end: number }): Readable;
+  /** Streams to a temporary name, syncs, compares the digest, renames: a blob is never half there. */
+  put(digest: Digest, content: Readable, limitBytes: number): Promise<PutOutcome>;
+  remove(digest: Digest): Promise<boolean>;
+}

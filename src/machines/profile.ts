@@ -1,0 +1,48 @@
+// A profile: which machines it is for, what they boot and which configuration they get. Parsed from config/profiles/*.yaml. Pure.
+import { z } from 'zod';
+import { IMAGE_NAME_PATTERN } from '../images/image.ts';
+
+const text = z.string().min(1);
+/** One or several patterns; `*` stands for any text. Any one of them has to fit. */
+const patterns = z.union([text.transform((one) => [one]), z.array(text).min(1)]);
+
+/** A word of a kernel command line: it stands in an iPXE script, so no blank, quote, `$`, `\` or `#` gets through. */
+const commandLineWord = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9._:=,/@+%;~^*()[\]{}|!?<>-]+$/,
+    'has a character that cannot stand in a boot script (blank, quote, $, \\ or #)',
+  );
+
+export const profileSchema = z.strictObject({
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and dashes'),
+  description: z.string().optional(),
+  /** Higher wins; among equals the one with more conditions, then the name. */
+  priority: z.int().min(0).max(1_000_000).default(0),
+  match: z
+    .strictObject({
+      mac: patterns.optional(),
+      uuid: patterns.optional(),
+      serial: patterns.optional(),
+      architecture: patterns.optional(),
+      vendor: patterns.optional(),
+      product: patterns.optional(),
+      subnet: patterns.optional(),
+      labels: z.record(text, patterns).optional(),
+    })
+    .default({}),
+  /** `automatic`: may join at once; `approval`: waits for a person. Without it the settings decide. */
+  enrollment: z.enum(['automatic', 'approval']).optional(),
+  hostname: text.optional(),
+  labels: z.record(text, z.string()).default({}),
+  boot: z.strictObject({
+    image: z.string().regex(IMAGE_NAME_PATTERN, 'not an image name (lower case, like fleet/os)'),
+    /** What an active machine does when it asks again: its image once more, or its own disk. */
+    whenActive: z.enum(['netboot', 'local-disk']).default('netboot'),
+    commandLine: z.array(commandLineWord).default([]),
+  }),
+  /** Names of files in the cloud-config folder without `.yaml`, merged in this order. */
+  cloudConfig: z.array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)).default([]),
+});
+
+export type Profile = Readonly<z.infer<typeof profileSchema>>;
