@@ -1,0 +1,122 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { kernelCommandLine } from '../../../src/boot/kernel-command-line.ts';
+import { planBoot } from '../../../src/boot/plan-boot.ts';
+import { renderLocalDisk, renderNetboot, renderWait } from '../../../src/boot/render-ipxe.ts';
+import type { Digest, Image } from '../../../src/images/image.ts';
+import { MACHINE_STATES } from '../../../src/machines/machine.ts';
+import { profileSchema } from '../../../src/machines/profile.ts';
+import { parseMacAddress } from '../../../src/protocol/mac-address.ts';
+
+const part = { digest: `sha256:${'0'.repeat(64)}` as Digest, sizeBytes: 1 };
+const image: Image = {
+  name: 'debian-12',
+  family: 'dracut-livenet',
+  kernel: part,
+  initrd: part,
+  squashfs: part,
+  commandLine: ['console=ttyS0'],
+  createdAt: 0,
+};
+const mac = parseMacAddress('52:54:00:00:00:01')!;
+const profile = profileSchema.parse({ name: 'lab', boot: { image: 'debian-12', commandLine: ['quiet'] } });
+const localDisk = profileSchema.parse({ name: 'lab', boot: { image: 'debian-12', whenActive: 'local-disk' } });
+
+describe('planBoot', () => {
+  it('boots the image of the profile once the machine is approved', () => {
+    expect(planBoot({ state: 'approved', macs: [mac] }, profile, image)).toMatchObject({ kind: 'netboot' });
+  });
+
+  it('lets a discovered machine wait and names the command that ends the wait', () => {
+    expect(planBoot({ state: 'discovered', macs: [mac] }, profile, image)).toMatchObject({
+      kind: 'wait',
+      hint: `muster machines approve ${mac}`,
+    });
+  });
+
+  it('sends an active machine to its disk when the profile says local-disk, and no other machine', () => {
+    for (const state of MACHINE_STATES) {
+      const { kind } = planBoot({ state, macs: [mac] }, localDisk, image);
+      if (state === 'active' || state === 'retired') expect(kind).toBe('local-disk');
+      else expect(kind).not.toBe('local-disk');
+    }
+  });
+
+  it('waits, and says for what, without a profile or without its image', () => {
+    expect(planBoot({ state: 'approved', macs: [mac] }, undefined, undefined)).toMatchObject({
+      reason: 'no profile fits this machine',
+    });
+    expect(planBoot({ state: 'approved', macs: [mac] }, profile, undefined)).toMatchObject({
+      reason: 'image debian-12 is not in the store',
+    });
+  });
+});
+
+describe('kernelCommandLine', () => {
+  it('has root, seed, server and pin, then the words of image and profile', () => {
+    const words = kernelCommandLine({
+      image,
+      profileWords: ['quiet'],
+      squashfsUrl: 'http://10.0.0.1:8080/boot/A/rootfs.squashfs',
+      seedUrl: 'http://10.0.0.1:8080/boot/S/seed/',
+      apiUrl: 'https://10.0.0.1:8443',
+      caSha256: 'f'.repeat(64),
+    });
+    expect(words).toContain('root=live:http://10.0.0.1:8080/boot/A/rootfs.squashfs');
+    expect(words).toContain('ds=nocloud;s=http://10.0.0.1:8080/boot/S/seed/');
+    expect(words).toContain(`muster.ca=sha256:${'f'.repeat(64)}`);
+    expect(words.slice(-2)).toEqual(['console=ttyS0', 'quiet']);
+  });
+});
+
+describe('renderNetboot', () => {
+  it('names both initrds in the same order on the command line and in the script (EFI stub and BIOS iPXE differ)', () => {
+    const script = renderNetboot({
+      title: 'x boots y',
+      kernelUrl: 'http://s/k',
+      initrdUrl: 'http://s/i',
+      tokenInitrdUrl: 'http://s/t',
+      commandLine: ['a=b'],
+      scriptUrl: 'http://s/boot.ipxe',
+    });
+    expect(script).toBe(
+      [
+        '#!ipxe',
+        'echo Muster: x boots y',
+        'imgfree',
+        'kernel --name vmlinuz http://s/k initrd=initrd.img initrd=token.cpio.gz a=b || goto failed',
+        'initrd --name initrd.img http://s/i || goto failed',
+        'initrd --name token.cpio.gz http://s/t || goto failed',
+        'boot || goto failed',
+        ':failed',
+        'echo Muster: the boot failed, next try in 5 seconds',
+        'sleep 5',
+        'imgfree',
+        'chain --replace --autofree http://s/boot.ipxe || exit 1',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('refuses a value with a newline or a dollar sign, which could become a command', () => {
+    const script = { title: 't', kernelUrl: 'k', initrdUrl: 'i', tokenInitrdUrl: 't', scriptUrl: 's' };
+    expect(() => renderNetboot({ ...script, commandLine: ['a\nshell'] })).toThrow(RangeError);
+    expect(() => renderNetboot({ ...script, commandLine: ['${x}'] })).toThrow(RangeError);
+  });
+});
+
+describe('renderWait and renderLocalDisk', () => {
+  it('show any reason as plain text on one line', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string(), (reason, hint) => {
+        expect(renderWait({ reason, hint, scriptUrl: 'http://s/x' }).split('\n')).toHaveLength(6);
+        expect(renderLocalDisk({ reason })).not.toMatch(/\$\{(?!platform\})/);
+      }),
+    );
+  });
+
+  it('tells a BIOS its disk and lets UEFI go on with its boot order', () => {
+    expect(renderLocalDisk({ reason: 'active' })).toContain('sanboot --no-describe --drive 0x80');
+    expect(renderLocalDisk({ reason: 'active' })).toContain('exit 0');
+  });
+});
