@@ -1,17 +1,25 @@
 // What a machine gets on its way from firmware to root file system: one method per kind of resource behind a boot path.
 // Decides by planBoot and hands out values; the HTTP route and the TFTP server only carry them out.
 import { kernelCommandLine } from '../boot/kernel-command-line.ts';
-import { planBoot, type BootPlan } from '../boot/plan-boot.ts';
+import type { BootPlan } from '../boot/plan-boot.ts';
 import { renderLocalDisk, renderNetboot, renderWait } from '../boot/render-ipxe.ts';
 import type { EventRecorder } from '../events/event-recorder.ts';
 import type { Digest, Image } from '../images/image.ts';
 import type { ImageStore } from '../images/image-store.ts';
-import type { Machine, MachineId } from '../machines/machine.ts';
+import type { Machine } from '../machines/machine.ts';
 import type { MachineService } from '../machines/machine-service.ts';
-import type { ProfileService } from '../machines/profile-service.ts';
 import type { BootRequest, BootResource, ServedReport } from './boot-resource.ts';
-import type { BootSession, FetchKind } from './boot-session.ts';
+import type { BootSession, BootSessionId, FetchKind } from './boot-session.ts';
 import type { BootSessionService } from './boot-session-service.ts';
+
+/** How a TFTP transfer ended; size probes that the client broke off are not among them. */
+export interface TftpTransfer {
+  readonly name: string;
+  readonly completed: boolean;
+  readonly reason: string;
+  readonly bytes: number;
+  readonly milliseconds: number;
+}
 
 /** A loader as it lies in the blob store. */
 export interface StoredLoader {
@@ -23,7 +31,6 @@ export interface StoredLoader {
 export interface BootServiceParts {
   readonly sessions: BootSessionService;
   readonly machines: MachineService;
-  readonly profiles: ProfileService;
   readonly images: ImageStore;
   readonly events: EventRecorder;
   readonly loaders: ReadonlyMap<string, StoredLoader>;
@@ -62,11 +69,20 @@ export class BootService {
     }
   }
 
-  /** The plan for a machine now: what `explain` shows and the script carries out. */
-  async plan(machine: Machine): Promise<BootPlan> {
-    const profile = this.#parts.profiles.profileOf(machine);
-    const image = profile === undefined ? undefined : await this.#parts.images.find(profile.boot.image);
-    return planBoot(machine, profile, image);
+  /** The loader behind a TFTP name: `<boot session>/<file>` as our offers say it, or the bare file for other DHCP servers. */
+  loaderByTftpName(name: string): StoredLoader | undefined {
+    return this.#parts.loaders.get(name.slice(name.lastIndexOf('/') + 1));
+  }
+
+  /** Puts a TFTP transfer on record with the machine whose boot session its name holds. */
+  async tftpServed(transfer: TftpTransfer): Promise<void> {
+    const session = await this.#parts.sessions.find(transfer.name.split('/')[0] as BootSessionId);
+    if (session === undefined) return;
+    const name = transfer.name.slice(transfer.name.lastIndexOf('/') + 1);
+    const { bytes: sizeBytes, milliseconds: durationMs } = transfer;
+    if (transfer.completed)
+      this.#record(session, { kind: 'loader-served', details: { name, transport: 'tftp', sizeBytes, durationMs } });
+    else this.#record(session, { kind: 'loader-failed', details: { name, transport: 'tftp', reason: transfer.reason } });
   }
 
   async #loader(session: BootSession, request: BootRequest): Promise<BootResource> {
@@ -92,8 +108,8 @@ export class BootService {
   async #script(session: BootSession, request: BootRequest): Promise<BootResource> {
     const refused = await this.#count(session, request, 'script');
     if (refused !== undefined) return refused;
-    const machine = await this.#machine(session.machineId);
-    const plan = await this.plan(machine);
+    const machine = await this.#parts.machines.get(session.machineId);
+    const plan = await this.#parts.machines.plan(machine);
     const scriptUrl = this.#url(session, request.token, 'boot.ipxe');
     if (request.method === 'GET') await this.#scriptServed(session, machine, plan);
     return { kind: 'text', contentType: PLAIN_TEXT, body: this.#render(session, plan, request.token, scriptUrl) };
@@ -148,7 +164,7 @@ export class BootService {
     if (request.method === 'HEAD') return { kind: 'bytes', contentType: BINARY, body: new Uint8Array() };
     const refused = await this.#count(session, request, 'boot-token');
     if (refused !== undefined) return refused;
-    const machine = await this.#machine(session.machineId);
+    const machine = await this.#parts.machines.get(session.machineId);
     if (machine.state === 'discovered' || machine.state === 'retired')
       return this.#refuse(session, request, 403, `the machine is ${machine.state}`);
     const { tokenId, initrd } = await this.#parts.mintTokenInitrd(session, machine);
@@ -179,7 +195,7 @@ export class BootService {
   async #seed(session: BootSession, request: BootRequest): Promise<BootResource> {
     const refused = await this.#count(session, request, 'seed');
     if (refused !== undefined) return refused;
-    const machine = await this.#machine(session.machineId);
+    const machine = await this.#parts.machines.get(session.machineId);
     const file = request.name.replace(/^seed\//, '');
     const body = this.#seedFile(machine, file);
     if (body === undefined) return this.#refuse(session, request, 404, 'no such file');
@@ -212,10 +228,6 @@ export class BootService {
     if (status !== 404)
       this.#record(session, { kind: 'boot-refused', details: { resource: request.name.slice(0, 100), reason } });
     return { kind: 'refused', status, reason };
-  }
-
-  async #machine(id: MachineId): Promise<Machine> {
-    return this.#parts.machines.resolve(id);
   }
 
   #url(session: BootSession, token: string, name: string): string {

@@ -61,12 +61,8 @@ export class BootSessionService {
     const now = this.#clock.now();
     const key = `${asked.mac} ${asked.serverAddress}`;
     const known = this.#open.get(key);
-    if (
-      known !== undefined &&
-      known.session.machineId === machine.id &&
-      known.session.expiresAt > now + this.#sessionMs / 2
-    )
-      return { ...known, isNew: false };
+    const isYoung = known !== undefined && known.session.expiresAt > now + this.#sessionMs / 2;
+    if (isYoung && known.session.machineId === machine.id) return { ...known, isNew: false };
     const session: BootSession = {
       id: `b-${Buffer.from(this.#random.bytes(8)).toString('hex')}` as BootSessionId,
       machineId: machine.id,
@@ -104,6 +100,10 @@ export class BootSessionService {
     if (found.session.expiresAt <= this.#clock.now())
       return { kind: 'refused', status: 410, reason: 'this boot session has ended; start the machine again' };
     return { kind: 'open', ...found };
+  }
+
+  find(id: BootSessionId): Promise<BootSession | undefined> {
+    return this.#store.find(id);
   }
 
   /** Counts a fetch; false when the session has used up its fetches of that resource. */

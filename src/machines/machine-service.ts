@@ -1,10 +1,13 @@
 // The one place where machines come to be and change their state. Every step goes through `nextState` and is an event.
-import { AppError } from '../errors.ts';
+import { planBoot, type BootPlan } from '../boot/plan-boot.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
 import type { Clock, RandomSource } from '../clock.ts';
 import type { EventRecorder } from '../events/event-recorder.ts';
+import type { ImageStore } from '../images/image-store.ts';
 import { parseMacAddress, type MacAddress } from '../protocol/mac-address.ts';
 import { nextState, type Machine, type MachineId, type MachineTrigger } from './machine.ts';
 import type { MachineStore } from './machine-store.ts';
+import type { Candidate } from './match-profile.ts';
 import { factsOf, type MachineConfig, type ProfileService } from './profile-service.ts';
 
 /** A save that met a newer version is tried again so often. */
@@ -19,17 +22,35 @@ export interface Observation {
 }
 
 /** What an agent says of the configuration it applied. */
-export interface ConfigReport {
+export interface AgentReport {
+  /** The word of `cloud-init status`. */
   readonly cloudInit: string;
-  readonly cloudInitDetail?: string;
-  readonly configDigest: string;
-  readonly hostname: string;
-  /** SHA-256 (lower-case hex) by path; undefined where the file is not there. */
-  readonly files: ReadonlyMap<string, string | undefined>;
+  readonly detail?: string;
+  readonly configDigest?: string;
+  readonly hostname?: string;
+  /** Lower-case hex; without `sha256` the file is not there. */
+  readonly files: readonly { readonly path: string; readonly sha256?: string }[];
 }
+
+/** A machine, or why there is none to speak of. */
+export type MachineOutcome =
+  | { readonly kind: 'machine'; readonly machine: Machine }
+  | { readonly kind: 'refused'; readonly code: ErrorCode; readonly message: string };
+
+/** Which profile a machine gets, why the others not, and what it would boot now. */
+export type Explanation =
+  | {
+      readonly kind: 'explained';
+      readonly machine?: Machine;
+      readonly winner?: string;
+      readonly candidates: readonly Candidate[];
+      readonly plan: { readonly kind: string; readonly reason: string };
+    }
+  | Extract<MachineOutcome, { kind: 'refused' }>;
 
 export interface MachineServiceParts {
   readonly store: MachineStore;
+  readonly images: ImageStore;
   readonly profiles: ProfileService;
   readonly events: EventRecorder;
   readonly clock: Clock;
@@ -39,6 +60,7 @@ export interface MachineServiceParts {
 
 export class MachineService {
   readonly #store: MachineStore;
+  readonly #images: ImageStore;
   readonly #profiles: ProfileService;
   readonly #events: EventRecorder;
   readonly #clock: Clock;
@@ -47,6 +69,7 @@ export class MachineService {
 
   constructor(parts: MachineServiceParts) {
     this.#store = parts.store;
+    this.#images = parts.images;
     this.#profiles = parts.profiles;
     this.#events = parts.events;
     this.#clock = parts.clock;
@@ -105,38 +128,54 @@ export class MachineService {
   }
 
   /** A machine by id, unique start of an id, MAC in any spelling, or host name. */
-  async resolve(ref: string): Promise<Machine> {
+  async resolve(ref: string): Promise<MachineOutcome> {
     const byId = await this.#store.find(ref as MachineId);
-    if (byId !== undefined) return byId;
+    if (byId !== undefined) return { kind: 'machine', machine: byId };
     const mac = parseMacAddress(ref);
     const byMac = mac === undefined ? undefined : await this.#store.findByMac(mac);
-    if (byMac !== undefined) return byMac;
+    if (byMac !== undefined) return { kind: 'machine', machine: byMac };
     const all = await this.#store.list({ limit: this.#settings.maxMachines });
     const matches = all.filter(({ id, hostname }) => hostname === ref || (ref.length >= 4 && id.startsWith(ref)));
     const [only, other] = matches;
     if (only === undefined)
-      throw new AppError(
-        'not-found',
-        `no machine ${ref}: give an id, a MAC address or a host name from "muster machines list"`,
-      );
-    if (other !== undefined)
-      throw new AppError(
-        'conflict',
-        `${ref} fits ${matches.length} machines: ${matches.map(({ id }) => id).join(', ')}`,
-      );
-    return only;
+      return refused('not-found', `there is no machine ${ref}: give an id, a MAC address or a host name`);
+    if (other === undefined) return { kind: 'machine', machine: only };
+    return refused('conflict', `${ref} fits ${matches.length} machines: ${matches.map(({ id }) => id).join(', ')}`);
   }
 
-  async approve(ref: string, by: string): Promise<Machine> {
-    const machine = await this.resolve(ref);
-    if (machine.state !== 'discovered' && machine.state !== 'retired') return machine;
-    return this.#trigger(machine.id, 'approve', 'approved', by);
+  async approve(ref: string, by: string): Promise<MachineOutcome> {
+    const found = await this.resolve(ref);
+    if (found.kind === 'refused' || nextState(found.machine.state, 'approve') === undefined) return found;
+    return { kind: 'machine', machine: await this.#trigger(found.machine.id, 'approve', 'approved', by) };
   }
 
-  async retire(ref: string, by: string): Promise<Machine> {
-    const machine = await this.resolve(ref);
-    if (machine.state === 'retired') return machine;
-    return this.#trigger(machine.id, 'retire', 'retired', by);
+  async retire(ref: string, by: string): Promise<MachineOutcome> {
+    const found = await this.resolve(ref);
+    if (found.kind === 'refused' || found.machine.state === 'retired') return found;
+    return { kind: 'machine', machine: await this.#trigger(found.machine.id, 'retire', 'retired', by) };
+  }
+
+  /** What a machine on record shall do when it boots now. */
+  async plan(machine: Machine): Promise<BootPlan> {
+    const profile = this.#profiles.profileOf(machine);
+    const image = profile === undefined ? undefined : await this.#images.find(profile.boot.image);
+    return planBoot(machine, profile, image);
+  }
+
+  /** Also for a MAC address that was never seen: what it would get. */
+  async explain(ref: string): Promise<Explanation> {
+    const found = await this.resolve(ref);
+    if (found.kind === 'machine') {
+      const { machine } = found;
+      const { winner, candidates } = this.#profiles.match(factsOf(machine));
+      const { kind, reason } = await this.plan(machine);
+      return { kind: 'explained', machine, ...winnerName(winner), candidates, plan: { kind, reason } };
+    }
+    const mac = parseMacAddress(ref);
+    if (mac === undefined) return found;
+    const { winner, candidates } = this.#profiles.match({ macs: [mac], labels: {} });
+    const plan = { kind: 'unknown', reason: 'this machine was never seen: its MAC address is all that is known' };
+    return { kind: 'explained', ...winnerName(winner), candidates, plan };
   }
 
   /** Remembers what the machine is being booted with; the state stays, since nothing was proved yet. */
@@ -150,8 +189,8 @@ export class MachineService {
   }
 
   /** Holds the agent's report against what was served; only a full match configures the machine. */
-  async configReported(id: MachineId, report: ConfigReport): Promise<Machine> {
-    const machine = await this.#find(id);
+  async configReported(id: MachineId, report: AgentReport): Promise<Machine> {
+    const machine = await this.get(id);
     if (report.cloudInit === 'running') return machine;
     const wanted = this.configOf(machine);
     const reason = whyNotApplied(report, wanted);
@@ -159,29 +198,30 @@ export class MachineService {
       await this.#events.recordNow({
         kind: 'config-failed',
         machineId: id,
-        details: { digest: report.configDigest, reason },
+        details: { digest: report.configDigest ?? 'none', reason },
       });
       return this.#trigger(id, 'fail', reason, 'agent');
     }
     if (machine.state === 'active' && machine.configDigest === wanted.digest) return machine;
+    const { hostname } = wanted;
     await this.#events.recordNow({
       kind: 'config-applied',
       machineId: id,
-      details: { digest: wanted.digest, hostname: report.hostname, cloudInit: report.cloudInit },
+      details: { digest: wanted.digest, hostname, cloudInit: report.cloudInit },
     });
     return this.#trigger(id, 'configure', 'the config was applied', 'agent', (before) => ({
       ...before,
       configDigest: wanted.digest,
-      hostname: report.hostname,
+      hostname,
     }));
   }
 
   /** A sign of life; the first one after the config was applied makes the machine active. */
-  async heartbeat(id: MachineId, address: string): Promise<Machine> {
-    const machine = await this.#find(id);
+  async heartbeat(id: MachineId): Promise<Machine> {
+    const machine = await this.get(id);
     if (machine.state === 'configured')
       return this.#trigger(id, 'report-healthy', 'configured, and its agent reports', 'agent');
-    return this.#change(id, (before) => ({ ...before, lastSeenAt: this.#clock.now(), address }));
+    return this.#change(id, (before) => ({ ...before, lastSeenAt: this.#clock.now() }));
   }
 
   async #approveByPolicy(machine: Machine): Promise<Machine> {
@@ -196,7 +236,8 @@ export class MachineService {
     return this.#trigger(machine.id, 'approve', 'may join without approval', by);
   }
 
-  async #find(id: MachineId): Promise<Machine> {
+  /** Throws `not-found`. */
+  async get(id: MachineId): Promise<Machine> {
     const machine = await this.#store.find(id);
     if (machine === undefined) throw new AppError('not-found', `no machine ${id}`);
     return machine;
@@ -235,21 +276,30 @@ export class MachineService {
 
   async #change(id: MachineId, alter: (machine: Machine) => Machine): Promise<Machine> {
     for (let tries = 0; tries < SAVE_TRIES; tries += 1) {
-      const outcome = await this.#store.save(alter(await this.#find(id)));
+      const outcome = await this.#store.save(alter(await this.get(id)));
       if (outcome.kind === 'saved') return outcome.machine;
     }
     throw new AppError('conflict', `machine ${id} is being changed by others; try again`);
   }
 }
 
-function whyNotApplied(report: ConfigReport, wanted: MachineConfig): string | undefined {
-  if (report.cloudInit !== 'done') return `cloud-init says ${report.cloudInit}${suffix(report.cloudInitDetail)}`;
+function refused(code: ErrorCode, message: string): Extract<MachineOutcome, { kind: 'refused' }> {
+  return { kind: 'refused', code, message };
+}
+
+function winnerName(winner: { readonly name: string } | undefined): { readonly winner?: string } {
+  return winner === undefined ? {} : { winner: winner.name };
+}
+
+function whyNotApplied(report: AgentReport, wanted: MachineConfig): string | undefined {
+  if (report.cloudInit !== 'done') return `cloud-init says ${report.cloudInit}${suffix(report.detail)}`;
   if (report.configDigest !== wanted.digest) return 'the machine applied another version of the config';
-  if (wanted.hostname !== '' && report.hostname !== wanted.hostname)
-    return `the host name is ${report.hostname}, wanted ${wanted.hostname}`;
-  const wrong = wanted.expectedFiles.find(({ path, sha256 }) => report.files.get(path) !== sha256);
+  if (report.hostname !== wanted.hostname)
+    return `the host name is ${report.hostname ?? 'not known'}, wanted ${wanted.hostname}`;
+  const seen = new Map(report.files.map(({ path, sha256 }) => [path, sha256]));
+  const wrong = wanted.expectedFiles.find(({ path, sha256 }) => seen.get(path) !== sha256);
   if (wrong === undefined) return undefined;
-  return `${wrong.path} ${report.files.get(wrong.path) === undefined ? 'is not there' : 'has other content'}`;
+  return `${wrong.path} ${seen.get(wrong.path) === undefined ? 'is not there' : 'has other content'}`;
 }
 
 function suffix(detail: string | undefined): string {

@@ -1,0 +1,364 @@
+// The composition root: the only place that makes services and adapters, and the order in which they start and stop.
+// Whatever is offered on the wire is served before it is offered: store, HTTP, TFTP, then DHCP.
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Logger } from 'pino';
+import { availableLoaders } from './boot/default-loaders.ts';
+import { buildTokenInitrd } from './boot/build-token-initrd.ts';
+import { BootService, type StoredLoader } from './boot-sessions/boot-service.ts';
+import { BootSessionService } from './boot-sessions/boot-session-service.ts';
+import type { ServedAddresses } from './cli/format-banner.ts';
+import { JoseTokenSigner } from './crypto/jose-token-signer.ts';
+import { openKeyRing, type KeyRing } from './crypto/key-ring.ts';
+import { issueServerCertificates } from './crypto/server-certificates.ts';
+import { X509CertificateAuthority } from './crypto/x509-certificate-authority.ts';
+import { EnrollmentService } from './enrollment/enrollment-service.ts';
+import { bootSessionMaker } from './enrollment/token-maker.ts';
+import { EventRecorder } from './events/event-recorder.ts';
+import { buildHttp, type ApiHttpParts } from './http/build-http.ts';
+import { EventStreams } from './http/event-streams.ts';
+import { listen } from './http/listen.ts';
+import { WebSessions } from './http/web-sessions.ts';
+import type { BlobStore } from './images/blob-store.ts';
+import { importLoaders } from './images/import-loaders.ts';
+import type { LoaderRecord } from './images/loaders.ts';
+import { AgentService } from './machines/agent-service.ts';
+import { MachineService } from './machines/machine-service.ts';
+import { ProfileService } from './machines/profile-service.ts';
+import { SystemClock, SystemRandom, SystemScheduler } from './platform/clock.ts';
+import { chooseInterfaces, viewInterfaces, type NetworkInterface } from './platform/network-interfaces.ts';
+import { sha256 } from './platform/sha256.ts';
+import { openUdpSocket } from './platform/udp-socket.ts';
+import { DhcpServer } from './servers/dhcp-server.ts';
+import { TftpServer } from './servers/tftp-server.ts';
+import { loadConfiguration } from './settings/load-configuration.ts';
+import type { Settings } from './settings/schema.ts';
+import { openFileBlobStore } from './storage/files/file-blob-store.ts';
+import { createSqlStores } from './storage/sql/create-sql-stores.ts';
+import { openDatabase } from './storage/sql/open-database.ts';
+import type { Stores } from './storage/stores.ts';
+
+const BASE_DIRECTORY = resolve(import.meta.dirname, '..');
+const TIDY_EVERY_MS = 10 * 60_000;
+const MAX_TOKEN_SECONDS = 365 * 24 * 3600;
+const MAX_TOKEN_USES = 10_000;
+
+export interface App {
+  /** Resolves when everything is served. Throws what stood in the way, with all that was started stopped again. */
+  start(): Promise<void>;
+  /** Stops in the reverse order. Idempotent. */
+  stop(): Promise<void>;
+  /** As bound; valid once started. */
+  readonly addresses: ServedAddresses;
+}
+
+export interface AppOverrides {
+  readonly logger: Logger;
+  readonly version: string;
+}
+
+type Health = 'starting' | 'ready' | 'stopping';
+
+export function createApp(settings: Settings, { logger, version }: AppOverrides): App {
+  const undo: (() => Promise<unknown>)[] = [];
+  let health: Health = 'starting';
+  let addresses: ServedAddresses = { interfaces: [], http: { port: 0 }, api: { port: 0 } };
+  let stopped: Promise<void> | undefined;
+
+  const stop = (): Promise<void> => (stopped ??= stopAll());
+  const stopAll = async (): Promise<void> => {
+    health = 'stopping';
+    for (const action of undo.splice(0).reverse()) await action();
+  };
+
+  const start = async (): Promise<void> => {
+    try {
+      const interfaces = chooseInterfaces(settings.interfaces, await viewInterfaces());
+      const configuration = await loadConfiguration(settings);
+      const core = await openCore(settings, configuration, logger, undo);
+      const servers = await startServers(
+        { settings, logger, version, interfaces, core, health: () => health, addresses: () => addresses },
+        undo,
+      );
+      addresses = servers;
+      await core.events.recordNow({ kind: 'server-started', details: { version } });
+      health = 'ready';
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+  };
+
+  return {
+    start,
+    stop,
+    get addresses() {
+      return addresses;
+    },
+  };
+}
+
+/** Everything that works without a socket. */
+interface Core {
+  readonly keys: KeyRing;
+  readonly stores: Stores;
+  readonly blobs: BlobStore;
+  readonly loaders: readonly LoaderRecord[];
+  readonly events: EventRecorder;
+  readonly machines: MachineService;
+  readonly sessions: BootSessionService;
+  readonly enrollment: EnrollmentService;
+}
+
+const clock = new SystemClock();
+const scheduler = new SystemScheduler();
+const random = new SystemRandom();
+
+type Undo = (() => Promise<unknown>)[];
+
+async function openCore(
+  settings: Settings,
+  configuration: Awaited<ReturnType<typeof loadConfiguration>>,
+  logger: Logger,
+  undo: Undo,
+): Promise<Core> {
+  const keys = await openKeyRing(settings.dataDirectory, clock);
+  const database = await openDatabase(join(settings.dataDirectory, 'muster.db'));
+  undo.push(() => database.destroy());
+  const stores = createSqlStores(database);
+  const blobs = await openFileBlobStore(join(settings.dataDirectory, 'blobs'));
+  const events = new EventRecorder({
+    log: stores.events,
+    clock,
+    scheduler,
+    onFailure: (error) => {
+      logger.error({ err: error }, 'events could not be stored');
+    },
+  });
+  undo.push(() => events.flush());
+  const profiles = new ProfileService({ ...configuration, sha256 });
+  const machines = new MachineService({
+    store: stores.machines,
+    images: stores.images,
+    ...{ profiles, events, clock, random },
+    settings: { unknownMachines: settings.enrollment.unknownMachines, maxMachines: settings.limits.machines },
+  });
+  const enrollment = new EnrollmentService({
+    store: stores.enrollment,
+    machines: stores.machines,
+    authority: new X509CertificateAuthority(keys.machineCa),
+    signer: new JoseTokenSigner(keys.tokenSigningKey),
+    ...{ clock, random, events },
+    newMachineId: () => machines.newMachineId(),
+    settings: {
+      // Another Muster's tokens are not ours, even where somebody copied a signing key: the CA is what machines pin.
+      issuer: `muster ${keys.caSha256.slice(0, 16)}`,
+      audience: `muster ${keys.caSha256.slice(0, 16)} enroll`,
+      certificateSeconds: settings.enrollment.certificateHours * 3600,
+      defaultTtlSeconds: settings.enrollment.tokenMinutes * 60,
+      maxTtlSeconds: MAX_TOKEN_SECONDS,
+      maxUses: MAX_TOKEN_USES,
+    },
+  });
+  const sessions = new BootSessionService({
+    store: stores.sessions,
+    ...{ clock, random, sha256 },
+    settings: settings.boot,
+  });
+  keepTidy(settings, { stores, sessions }, logger, undo);
+  return { keys, stores, blobs, loaders: await openLoaders(blobs, logger), events, machines, sessions, enrollment };
+}
+
+async function openLoaders(blobs: BlobStore, logger: Logger): Promise<readonly LoaderRecord[]> {
+  return importLoaders({
+    catalogueText: await readFile(join(BASE_DIRECTORY, 'boot-assets/loaders.yaml'), 'utf8'),
+    readFile: (path) => readFile(path).catch(() => undefined),
+    blobs,
+    sha256,
+    onUntested: ({ name, version }) => {
+      logger.warn({ loader: name, version }, 'a loader of a version that was not tested is served');
+    },
+  });
+}
+
+/** Ended sessions and the oldest events go, so that the data folder does not grow for ever. */
+function keepTidy(settings: Settings, core: Pick<Core, 'stores' | 'sessions'>, logger: Logger, undo: Undo): void {
+  let cancel = (): void => undefined;
+  const tidy = async (): Promise<void> => {
+    try {
+      await core.sessions.removeEnded();
+      await core.stores.events.prune(settings.limits.events);
+    } catch (error) {
+      logger.error({ err: error }, 'the data folder could not be tidied');
+    }
+  };
+  const next = (): void => {
+    cancel = scheduler.after(TIDY_EVERY_MS, () => void tidy().finally(next));
+  };
+  next();
+  undo.push(() => {
+    cancel();
+    return Promise.resolve();
+  });
+}
+
+interface ServerParts {
+  readonly settings: Settings;
+  readonly logger: Logger;
+  readonly version: string;
+  readonly interfaces: readonly NetworkInterface[];
+  readonly core: Core;
+  readonly health: () => Health;
+  readonly addresses: () => ServedAddresses;
+}
+
+async function startServers(parts: ServerParts, undo: Undo): Promise<ServedAddresses> {
+  const { settings, logger, interfaces, core } = parts;
+  const ports = { http: settings.http.port, api: settings.api.port };
+  const boot = createBootService(core, ports);
+  const shared = {
+    bootService: boot,
+    blobs: core.blobs,
+    health: parts.health,
+    version: parts.version,
+    caPem: core.keys.machineCa.certificatePem,
+    logger: logger.child({ component: 'http' }),
+    ...{ clock, scheduler },
+  };
+  const webHost = interfaces[0]?.address ?? '127.0.0.1';
+  const api = buildHttp(await apiParts(parts, shared));
+  undo.push(() => api.close());
+  ports.api = await listen(api, ports.api);
+  const http = buildHttp({ ...shared, kind: 'boot', apiUrl: () => `https://${webHost}:${ports.api}/` });
+  undo.push(() => http.close());
+  ports.http = await listen(http, ports.http);
+
+  const tftp = settings.tftp.enabled ? await startTftp(parts, boot, undo) : undefined;
+  const dhcp = settings.dhcp.mode === 'proxy' ? await startDhcp(parts, () => ports.http, undo) : undefined;
+  return { interfaces, dhcp, tftp, http: { port: ports.http }, api: { port: ports.api } };
+}
+
+function createBootService(core: Core, ports: { readonly http: number; readonly api: number }): BootService {
+  const loaders = core.loaders.map((loader): [string, StoredLoader] => [loader.name, loader]);
+  return new BootService({
+    sessions: core.sessions,
+    machines: core.machines,
+    images: core.stores.images,
+    events: core.events,
+    loaders: new Map(loaders),
+    mintTokenInitrd: async (session, machine) => {
+      const { record, token } = await core.enrollment.createToken({
+        by: bootSessionMaker(session.id),
+        mac: session.mac,
+        ...(machine.uuid === undefined ? {} : { uuid: machine.uuid }),
+      });
+      return { tokenId: record.id, initrd: buildTokenInitrd(token) };
+    },
+    settings: { httpPort: () => ports.http, apiPort: () => ports.api, caSha256: core.keys.caSha256 },
+  });
+}
+
+type SharedHttpParts = Pick<
+  ApiHttpParts,
+  'bootService' | 'blobs' | 'health' | 'version' | 'caPem' | 'logger' | 'clock' | 'scheduler'
+>;
+
+async function apiParts(parts: ServerParts, shared: SharedHttpParts): Promise<ApiHttpParts> {
+  const { settings, interfaces, core } = parts;
+  const names = [...interfaces.map(({ address }) => address), ...settings.api.names];
+  return {
+    ...shared,
+    kind: 'api',
+    tls: await issueServerCertificates(core.keys, names, clock.now()),
+    adminAuth: {
+      verifyAdminToken: (token) => core.keys.adminToken.matches(token),
+      sessions: new WebSessions({ clock, random }),
+    },
+    machineService: core.machines,
+    agentService: new AgentService({ machines: core.machines, events: core.events, settings: settings.agent }),
+    enrollmentService: core.enrollment,
+    machineStore: core.stores.machines,
+    eventLog: core.stores.events,
+    eventStreams: new EventStreams({ log: core.stores.events, recorder: core.events, scheduler }),
+    images: core.stores.images,
+    loaders: { list: () => Promise.resolve(core.loaders) },
+    limits: { enrollmentsPerMinute: 60, agentMessagesPerMinute: 30, blobBytes: settings.limits.blobBytes },
+    startedAt: clock.now(),
+    addresses: () => describeAddresses(parts.addresses()),
+  };
+}
+
+function describeAddresses({ interfaces, dhcp, tftp, http, api }: ServedAddresses): Record<string, string[]> {
+  const each = (describe: (address: string) => string): string[] => interfaces.map(({ address }) => describe(address));
+  return {
+    dhcp: dhcp === undefined ? [] : each((address) => `udp ${address}:${dhcp.port} and :${dhcp.pxePort}`),
+    tftp: tftp === undefined ? [] : each((address) => `udp ${address}:${tftp.port}`),
+    http: each((address) => `http://${address}:${http.port}`),
+    api: each((address) => `https://${address}:${api.port}`),
+  };
+}
+
+async function startTftp(parts: ServerParts, boot: BootService, undo: Undo): Promise<{ readonly port: number }> {
+  const { settings, core } = parts;
+  const logger = parts.logger.child({ component: 'tftp' });
+  const server = new TftpServer({
+    port: settings.tftp.port,
+    limits: { sessions: settings.tftp.maxSessions, sessionsPerAddress: settings.tftp.maxSessionsPerClient },
+    openFile: (name) => {
+      const loader = boot.loaderByTftpName(name);
+      if (loader === undefined) return Promise.resolve({ reason: 'not-found' });
+      const { digest, sizeBytes } = loader;
+      return Promise.resolve({
+        kind: 'blob',
+        sizeBytes,
+        cacheKey: digest,
+        read: (range) => core.blobs.read(digest, range),
+      });
+    },
+    openSocket: openUdpSocket,
+    ...{ clock, scheduler, random, logger },
+    onTransfer: ({ name, outcome, reason, bytes, milliseconds }) => {
+      // A size probe that the client breaks off is how firmware learns the size (EDK2 Mtftp4Dxe): no event.
+      if (outcome === 'probed' || outcome === 'not-found') return;
+      boot
+        .tftpServed({ name, completed: outcome === 'completed', reason, bytes, milliseconds })
+        .catch((error: unknown) => {
+          logger.error({ err: error }, 'a transfer could not be put on record');
+        });
+    },
+  });
+  await server.start(parts.interfaces.map(({ address }) => ({ address })));
+  undo.push(() => server.stop());
+  return { port: settings.tftp.port };
+}
+
+async function startDhcp(
+  parts: ServerParts,
+  httpPort: () => number,
+  undo: Undo,
+): Promise<{ readonly port: number; readonly pxePort: number }> {
+  const { settings, interfaces, core, logger } = parts;
+  const loaders = availableLoaders(new Set(core.loaders.map(({ name }) => name)));
+  const { port, pxePort, uefiStrategy } = settings.dhcp;
+  for (const [role, bindPort] of [
+    [4011, pxePort],
+    [67, port],
+  ] as const) {
+    const server = new DhcpServer({
+      port: role,
+      bindPort,
+      interfaces,
+      openSocket: openUdpSocket,
+      machines: core.machines,
+      sessions: core.sessions,
+      events: core.events,
+      clock,
+      logger: logger.child({ component: 'dhcp' }),
+      policy: { loaders, uefiStrategy },
+      httpPort,
+    });
+    await server.start();
+    undo.push(() => server.stop());
+  }
+  return { port, pxePort };
+}
