@@ -1,0 +1,18 @@
+// The stores in memory: empty at each start, gone at each end.
+import type { Stores } from '../stores.ts';
+import { MemoryBootSessionStore } from './memory-boot-session-store.ts';
+import { MemoryEnrollmentStore } from './memory-enrollment-store.ts';
+import { MemoryEventLog } from './memory-event-log.ts';
+import { MemoryImageStore } from './memory-image-store.ts';
+import { MemoryMachineStore } from './memory-machine-store.ts';
+
+export function createMemoryStores(): Stores {
+  const machines = new MemoryMachineStore();
+  return {
+    machines,
+    events: new MemoryEventLog(),
+    sessions: new MemoryBootSessionStore(),
+    enrollment: new MemoryEnrollmentStore(machines),
+    images: new MemoryImageStore(),
+  };
+}

@@ -1,0 +1,128 @@
+// The tables as TypeScript sees them. Names are snake_case in SQL (CamelCasePlugin translates); times are milliseconds since
+// 1970 in bigint columns. migrations.ts makes the tables: the two must agree, and test/contract fails where they do not.
+import type { Kysely } from 'kysely';
+import type { BootCapability, BootSessionId } from '../../boot-sessions/boot-session.ts';
+import type { BootEventKind, NewBootEvent } from '../../events/boot-event.ts';
+import type { Image, ImagePart } from '../../images/image.ts';
+import type { HardwareFacts, MachineId, MachineState } from '../../machines/machine.ts';
+import type { MacAddress } from '../../protocol/mac-address.ts';
+import type { Json } from './row-values.ts';
+
+/** An open database. `destroy()` closes it. */
+export type Database = Kysely<Tables>;
+
+type Labels = Readonly<Record<string, string>>;
+
+export interface Tables {
+  readonly schemaMigrations: { readonly version: number; readonly name: string };
+  /** Numbers that only grow, also when what they numbered was removed. */
+  readonly counters: { readonly name: string; readonly value: number };
+  readonly machines: MachineRow;
+  readonly machineMacs: { readonly mac: MacAddress; readonly machineId: MachineId };
+  readonly events: EventRow;
+  readonly bootSessions: BootSessionRow;
+  readonly bootSessionTokens: {
+    readonly hash: string;
+    readonly sessionId: BootSessionId;
+    readonly capability: BootCapability;
+  };
+  readonly bootSessionFetches: {
+    readonly sessionId: BootSessionId;
+    readonly resource: string;
+    readonly fetches: number;
+  };
+  readonly enrollmentTokens: TokenRow;
+  readonly certificates: CertificateRow;
+  readonly redemptions: {
+    readonly tokenId: string;
+    readonly keyFingerprint: string;
+    readonly certificateSerial: string;
+    readonly redeemedAt: number;
+  };
+  readonly images: ImageRow;
+}
+
+export interface MachineRow {
+  readonly id: MachineId;
+  readonly macs: Json<readonly MacAddress[]>;
+  readonly uuid: string | null;
+  readonly serial: string | null;
+  readonly hostname: string | null;
+  readonly architecture: string | null;
+  readonly state: MachineState;
+  readonly stateReason: string;
+  readonly stateSince: number;
+  readonly labels: Json<Labels>;
+  readonly facts: Json<HardwareFacts>;
+  readonly profile: string | null;
+  readonly image: string | null;
+  readonly address: string | null;
+  readonly certificateSerial: string | null;
+  readonly configDigest: string | null;
+  readonly createdAt: number;
+  readonly lastSeenAt: number;
+  readonly version: number;
+}
+
+/** `event` is the record; the other columns repeat what it is looked up by. */
+export interface EventRow {
+  readonly seq: number;
+  readonly at: number;
+  readonly kind: BootEventKind;
+  readonly machineId: MachineId | null;
+  readonly mac: MacAddress | null;
+  readonly sessionId: BootSessionId | null;
+  readonly event: Json<NewBootEvent>;
+}
+
+/** `ordinal` numbers the sessions of a machine in the order of their insertion. */
+export interface BootSessionRow {
+  readonly id: BootSessionId;
+  readonly machineId: MachineId;
+  readonly ordinal: number;
+  readonly mac: MacAddress;
+  readonly architecture: string;
+  readonly serverAddress: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly scriptServedAt: number | null;
+  readonly image: string | null;
+  readonly profile: string | null;
+}
+
+export interface TokenRow {
+  readonly id: string;
+  readonly createdAt: number;
+  readonly createdBy: string;
+  readonly notBefore: number;
+  readonly expiresAt: number;
+  readonly maxUses: number;
+  readonly uses: number;
+  readonly revokedAt: number | null;
+  readonly note: string | null;
+  readonly mac: MacAddress | null;
+  readonly uuid: string | null;
+  readonly serial: string | null;
+  readonly profile: string | null;
+  readonly labels: Json<Labels>;
+}
+
+export interface CertificateRow {
+  readonly serial: string;
+  readonly machineId: MachineId;
+  readonly keyFingerprint: string;
+  readonly pem: string;
+  readonly notBefore: number;
+  readonly notAfter: number;
+  readonly revokedAt: number | null;
+}
+
+export interface ImageRow {
+  readonly name: string;
+  readonly family: Image['family'];
+  readonly kernel: Json<ImagePart>;
+  readonly initrd: Json<ImagePart>;
+  readonly squashfs: Json<ImagePart>;
+  readonly commandLine: Json<readonly string[]>;
+  readonly createdAt: number;
+}

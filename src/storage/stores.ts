@@ -1,0 +1,14 @@
+// The stores that belong together: an enrollment saves its machine, so all of them have the same ground to stand on.
+import type { BootSessionStore } from '../boot-sessions/boot-session-store.ts';
+import type { EnrollmentStore } from '../enrollment/enrollment-store.ts';
+import type { EventLog } from '../events/event-log.ts';
+import type { ImageStore } from '../images/image-store.ts';
+import type { MachineStore } from '../machines/machine-store.ts';
+
+export interface Stores {
+  readonly machines: MachineStore;
+  readonly events: EventLog;
+  readonly sessions: BootSessionStore;
+  readonly enrollment: EnrollmentStore;
+  readonly images: ImageStore;
+}
