@@ -18,7 +18,10 @@ export interface CertificateRecord {
 export type RedeemOutcome =
   /** The use was counted, the certificate is on record, the machine was saved; its earlier certificates are revoked. */
   | { readonly kind: 'redeemed' }
-  /** This key redeemed this token before: the certificate of then is the answer, nothing was changed. */
+  /**
+   * This key redeemed this token before: the certificate of then is the answer, nothing was changed. Also where the token has
+   * ended since; whether the certificate was revoked stands in it.
+   */
   | { readonly kind: 'replayed'; readonly certificate: CertificateRecord }
   | { readonly kind: 'refused'; readonly reason: 'token-unknown' | 'token-used' | 'token-revoked' }
   /** The machine changed meanwhile; nothing was changed here. Load it and try again. */
@@ -27,6 +30,7 @@ export type RedeemOutcome =
 export interface EnrollmentStore {
   insertToken(token: TokenRecord): Promise<void>;
   findToken(id: string): Promise<TokenRecord | undefined>;
+  /** Newest first. Ended: revoked, expired or without uses left. */
   listTokens(options: {
     readonly limit: number;
     readonly includeEnded: boolean;

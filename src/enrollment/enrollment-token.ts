@@ -41,9 +41,20 @@ export function checkClaims(
     return { kind: 'refused', reason: 'token-expired' };
   const matches =
     (claims.mac === undefined || candidate.macs.includes(claims.mac)) &&
-    (claims.uuid === undefined || claims.uuid === candidate.uuid) &&
+    (claims.uuid === undefined || isSameUuid(claims.uuid, candidate.uuid)) &&
     (claims.serial === undefined || claims.serial === candidate.serial);
   return matches ? { kind: 'allowed' } : { kind: 'refused', reason: 'token-wrong-machine' };
+}
+
+/** Firmware of SMBIOS before 2.6 and Linux disagree on the byte order of the first three fields (SMBIOS 3.6 §7.2.1). */
+function isSameUuid(claimed: string, own: string | undefined): boolean {
+  return own !== undefined && (own === claimed || own === swapUuidFields(claimed));
+}
+
+function swapUuidFields(uuid: string): string {
+  const [first, second, third, ...rest] = uuid.split('-');
+  const swap = (field = ''): string => (field.match(/../g) ?? []).reverse().join('');
+  return [swap(first), swap(second), swap(third), ...rest].join('-');
 }
 
 /** A token on record; the signed text itself is never stored. Times in milliseconds since 1970. */
