@@ -12,6 +12,8 @@ import { factsOf, type MachineConfig, type ProfileService } from './profile-serv
 
 /** A save that met a newer version is tried again so often. */
 const SAVE_TRIES = 5;
+/** A machine that asks again within this time, and says nothing new, is not written again. */
+const SEEN_AGAIN_MS = 30_000;
 
 /** What the wire tells of a machine that wants to boot. */
 export interface Observation {
@@ -81,14 +83,7 @@ export class MachineService {
   async observe(seen: Observation): Promise<Machine | undefined> {
     const known = await this.#store.findByMac(seen.mac);
     if (known !== undefined) {
-      const saved = await this.#change(known.id, (machine) => ({
-        ...machine,
-        architecture: seen.architecture,
-        ...(machine.uuid === undefined && seen.uuid !== undefined ? { uuid: seen.uuid } : {}),
-        ...(seen.address === undefined ? {} : { address: seen.address }),
-        lastSeenAt: this.#clock.now(),
-      }));
-      return this.#approveByPolicy(saved);
+      return this.#approveByPolicy(this.#tellsNothingNew(known, seen) ? known : await this.#seenAgain(known, seen));
     }
     if ((await this.#store.count()) >= this.#settings.maxMachines) return undefined;
     const now = this.#clock.now();
@@ -193,6 +188,9 @@ export class MachineService {
     const machine = await this.get(id);
     if (report.cloudInit === 'running') return machine;
     const wanted = this.configOf(machine);
+    // The config was changed after this machine booted: it goes on with the one it has until it boots again.
+    if (machine.state === 'active' && report.cloudInit === 'done' && report.configDigest !== wanted.digest)
+      return machine;
     const reason = whyNotApplied(report, wanted);
     if (reason !== undefined) {
       await this.#events.recordNow({
@@ -222,6 +220,26 @@ export class MachineService {
     if (machine.state === 'configured')
       return this.#trigger(id, 'report-healthy', 'configured, and its agent reports', 'agent');
     return this.#change(id, (before) => ({ ...before, lastSeenAt: this.#clock.now() }));
+  }
+
+  /** A save is a synced write, and a boot is a dozen packets. */
+  #tellsNothingNew(known: Machine, seen: Observation): boolean {
+    return (
+      known.architecture === seen.architecture &&
+      (seen.uuid === undefined || known.uuid !== undefined) &&
+      (seen.address === undefined || seen.address === known.address) &&
+      this.#clock.now() - known.lastSeenAt < SEEN_AGAIN_MS
+    );
+  }
+
+  #seenAgain(known: Machine, seen: Observation): Promise<Machine> {
+    return this.#change(known.id, (machine) => ({
+      ...machine,
+      architecture: seen.architecture,
+      ...(machine.uuid === undefined && seen.uuid !== undefined ? { uuid: seen.uuid } : {}),
+      ...(seen.address === undefined ? {} : { address: seen.address }),
+      lastSeenAt: this.#clock.now(),
+    }));
   }
 
   async #approveByPolicy(machine: Machine): Promise<Machine> {

@@ -13,6 +13,9 @@ export interface MachineStore {
   count(state?: Machine['state']): Promise<number>;
   /** Adds a machine with version 1. Where one of its MACs is already on record nothing is added and that machine comes back. */
   insert(machine: Machine): Promise<{ readonly kind: 'inserted' | 'exists'; readonly machine: Machine }>;
-  /** Replaces the machine if the stored version equals `machine.version`; the stored one then has version + 1. */
+  /**
+   * Replaces the machine if the stored version equals `machine.version`; the stored one then has version + 1. A MAC that is on
+   * record for another machine is never taken from it: AppError 'conflict', and nothing was changed.
+   */
   save(machine: Machine): Promise<SaveOutcome>;
 }

@@ -104,6 +104,14 @@ describe('configReported', () => {
     });
   });
 
+  it('leaves an active machine active when its config was changed after it booted', async () => {
+    const { world, id, report } = await anEnrolledMachine();
+    await world.machines.configReported(id, report);
+    await world.machines.heartbeat(id);
+    const changed = { ...report, configDigest: 'sha256:of-before', files: [] };
+    expect(await world.machines.configReported(id, changed)).toMatchObject({ state: 'active' });
+  });
+
   it('takes a failed machine back when it reports what was wanted', async () => {
     const { world, id, report } = await anEnrolledMachine();
     await world.machines.configReported(id, { ...report, cloudInit: 'error' });
