@@ -25,6 +25,7 @@ import type { LoaderRecord } from './images/loaders.ts';
 import { AgentService } from './machines/agent-service.ts';
 import { MachineService } from './machines/machine-service.ts';
 import { ProfileService } from './machines/profile-service.ts';
+import { SightingRecorder } from './machines/sighting-recorder.ts';
 import { SystemClock, SystemRandom, SystemScheduler } from './platform/clock.ts';
 import { chooseInterfaces, viewInterfaces, type NetworkInterface } from './platform/network-interfaces.ts';
 import { sha256 } from './platform/sha256.ts';
@@ -136,11 +137,20 @@ async function openCore(
     },
   });
   undo.push(() => events.flush());
+  const sightings = new SightingRecorder({
+    store: stores.machines,
+    clock,
+    scheduler,
+    onFailure: (error) => {
+      logger.error({ err: error }, 'sightings of machines could not be stored');
+    },
+  });
+  undo.push(() => sightings.flush());
   const profiles = new ProfileService({ ...configuration, sha256 });
   const machines = new MachineService({
     store: stores.machines,
     images: stores.images,
-    ...{ profiles, events, clock, random },
+    ...{ sightings, profiles, events, clock, random },
     settings: { unknownMachines: settings.enrollment.unknownMachines, maxMachines: settings.limits.machines },
   });
   const enrollment = new EnrollmentService({

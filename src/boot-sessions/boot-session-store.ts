@@ -9,12 +9,17 @@ export interface BootSessionStore {
   findByTokenHash(
     hash: string,
   ): Promise<{ readonly session: BootSession; readonly capability: BootCapability } | undefined>;
+  /** The one that was inserted last, whatever the clock said. */
   latestOfMachine(machineId: MachineId): Promise<BootSession | undefined>;
+  /** Changes what is named; nothing where there is no such session. */
   update(
     id: BootSessionId,
     changes: Partial<Pick<BootSession, 'scriptServedAt' | 'image' | 'profile' | 'expiresAt'>>,
   ): Promise<void>;
-  /** Counts one fetch of a resource, atomically; false (and nothing counted) when `limit` fetches were made before. */
+  /**
+   * Counts one fetch of a resource, atomically; false (and nothing counted) when `limit` fetches were made before, or where
+   * there is no such session.
+   */
   countFetch(id: BootSessionId, resource: string, limit: number): Promise<boolean>;
   /** Removes sessions that ended before that time; returns how many went. */
   removeExpired(before: number): Promise<number>;

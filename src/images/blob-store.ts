@@ -13,7 +13,10 @@ export interface BlobStore {
   size(digest: Digest): Promise<number | undefined>;
   /** Reads `end - start + 1` bytes (both inclusive); the whole blob without a range. Reads in chunks of at least 256 KiB. */
   read(digest: Digest, range?: { readonly start: number; readonly end: number }): Readable;
-  /** Streams to a temporary name, syncs, compares the digest, renames: a blob is never half there. */
+  /**
+   * Streams to a temporary name, syncs, compares the digest, renames: a blob is never half there. Whatever the outcome,
+   * `content` is read to its end and never destroyed; what is not wanted is thrown away. Fails as `content` fails.
+   */
   put(digest: Digest, content: Readable, limitBytes: number): Promise<PutOutcome>;
   remove(digest: Digest): Promise<boolean>;
 }

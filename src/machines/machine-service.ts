@@ -8,6 +8,7 @@ import { parseMacAddress, type MacAddress } from '../protocol/mac-address.ts';
 import { nextState, type Machine, type MachineId, type MachineTrigger } from './machine.ts';
 import type { MachineStore } from './machine-store.ts';
 import type { Candidate } from './match-profile.ts';
+import type { SightingRecorder } from './sighting-recorder.ts';
 import { factsOf, type MachineConfig, type ProfileService } from './profile-service.ts';
 
 /** A save that met a newer version is tried again so often. */
@@ -53,6 +54,7 @@ export type Explanation =
 export interface MachineServiceParts {
   readonly store: MachineStore;
   readonly images: ImageStore;
+  readonly sightings: SightingRecorder;
   readonly profiles: ProfileService;
   readonly events: EventRecorder;
   readonly clock: Clock;
@@ -63,6 +65,7 @@ export interface MachineServiceParts {
 export class MachineService {
   readonly #store: MachineStore;
   readonly #images: ImageStore;
+  readonly #sightings: SightingRecorder;
   readonly #profiles: ProfileService;
   readonly #events: EventRecorder;
   readonly #clock: Clock;
@@ -72,6 +75,7 @@ export class MachineService {
   constructor(parts: MachineServiceParts) {
     this.#store = parts.store;
     this.#images = parts.images;
+    this.#sightings = parts.sightings;
     this.#profiles = parts.profiles;
     this.#events = parts.events;
     this.#clock = parts.clock;
@@ -219,7 +223,7 @@ export class MachineService {
     const machine = await this.get(id);
     if (machine.state === 'configured')
       return this.#trigger(id, 'report-healthy', 'configured, and its agent reports', 'agent');
-    return this.#change(id, (before) => ({ ...before, lastSeenAt: this.#clock.now() }));
+    return { ...machine, lastSeenAt: this.#sightings.saw(id) };
   }
 
   /** A save is a synced write, and a boot is a dozen packets. */

@@ -18,4 +18,6 @@ export interface MachineStore {
    * record for another machine is never taken from it: AppError 'conflict', and nothing was changed.
    */
   save(machine: Machine): Promise<SaveOutcome>;
+  /** Moves `lastSeenAt` on (never back) for many machines in one transaction. No other field and no version changes. */
+  touch(sightings: ReadonlyMap<MachineId, number>): Promise<void>;
 }

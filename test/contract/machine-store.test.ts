@@ -28,6 +28,21 @@ describe.each(STORE_ADAPTERS)('MachineStore ($name)', (adapter) => {
     ({ machines } = open().stores);
   });
 
+  describe('touch', () => {
+    it('moves lastSeenAt on, never back, changes nothing else, and passes over machines that are gone', async () => {
+      await machines.insert(COMPLETE);
+      await machines.touch(
+        new Map([
+          [COMPLETE.id, NOON + 5],
+          [aMachineId('gone'), NOON],
+        ]),
+      );
+      await machines.touch(new Map([[COMPLETE.id, NOON + 1]]));
+      await machines.touch(new Map());
+      expect(await machines.find(COMPLETE.id)).toEqual({ ...COMPLETE, lastSeenAt: NOON + 5 });
+    });
+  });
+
   describe('insert', () => {
     it('gives back every property of what was inserted', async () => {
       await machines.insert(COMPLETE);

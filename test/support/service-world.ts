@@ -10,6 +10,7 @@ import type { BootEvent } from '../../src/events/boot-event.ts';
 import { MachineService } from '../../src/machines/machine-service.ts';
 import { ProfileService } from '../../src/machines/profile-service.ts';
 import { profileSchema, type Profile } from '../../src/machines/profile.ts';
+import { SightingRecorder } from '../../src/machines/sighting-recorder.ts';
 import { createMemoryStores } from '../../src/storage/memory/create-memory-stores.ts';
 import { NOON, aDigest } from './domain-builders.ts';
 
@@ -54,10 +55,12 @@ export function aServiceWorld(
     layers: new Map(Object.entries(options.layers ?? {})),
     sha256,
   });
+  const onFailure = (error: unknown) => failures.push(error);
+  const sightings = new SightingRecorder({ store: stores.machines, ...{ clock, scheduler, onFailure } });
   const machines = new MachineService({
     store: stores.machines,
     images: stores.images,
-    ...{ profiles, events, clock, random },
+    ...{ sightings, profiles, events, clock, random },
     settings: { unknownMachines: options.unknownMachines ?? 'discover', maxMachines: options.maxMachines ?? 100 },
   });
   const sessions = new BootSessionService({
@@ -81,5 +84,5 @@ export function aServiceWorld(
     await events.flush();
     return stores.events.query({ limit: 1000 });
   };
-  return { clock, stores, events, machines, sessions, boot, minted, failures, recorded };
+  return { clock, stores, events, sightings, machines, sessions, boot, minted, failures, recorded };
 }

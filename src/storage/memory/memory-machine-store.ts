@@ -50,6 +50,14 @@ export class MemoryMachineStore implements MachineStore {
     return this.saveNow(machine);
   }
 
+  touch(sightings: ReadonlyMap<MachineId, number>): Promise<void> {
+    for (const [id, lastSeenAt] of sightings) {
+      const machine = this.#machines.get(id);
+      if (machine !== undefined && machine.lastSeenAt < lastSeenAt) this.#machines.set(id, { ...machine, lastSeenAt });
+    }
+    return Promise.resolve();
+  }
+
   /** `save` for other stores of this folder, which must change several things in one go. */
   saveNow(machine: Machine): SaveOutcome {
     if (this.#machines.get(machine.id)?.version !== machine.version) return { kind: 'stale' };

@@ -66,6 +66,19 @@ export class SqlMachineStore implements MachineStore {
   save(machine: Machine): Promise<SaveOutcome> {
     return this.#database.transaction().execute((transaction) => saveMachine(transaction, machine));
   }
+
+  async touch(sightings: ReadonlyMap<MachineId, number>): Promise<void> {
+    if (sightings.size === 0) return;
+    await this.#database.transaction().execute(async (transaction) => {
+      for (const [id, lastSeenAt] of sightings)
+        await transaction
+          .updateTable('machines')
+          .set({ lastSeenAt })
+          .where('id', '=', id)
+          .where('lastSeenAt', '<', lastSeenAt)
+          .execute();
+    });
+  }
 }
 
 /** MachineStore.save as a part of the caller's transaction. */

@@ -80,6 +80,10 @@ describe('configReported', () => {
     const { world, id, report } = await anEnrolledMachine();
     expect(await world.machines.configReported(id, report)).toMatchObject({ state: 'configured', hostname: 'node-1' });
     expect(await world.machines.heartbeat(id)).toMatchObject({ state: 'active' });
+    world.clock.time += 5000;
+    await world.machines.heartbeat(id);
+    await world.sightings.flush();
+    expect(await world.machines.get(id)).toMatchObject({ lastSeenAt: world.clock.time });
   });
 
   it.each([
