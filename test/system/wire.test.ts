@@ -55,13 +55,17 @@ describe.skipIf(missing.length > 0)(
     });
 
     const inMachine = (...command: string[]) => {
-      const [program, ...words] = [...network.enter('lan'), ...command];
-      return spawnSync(program ?? 'false', words, { maxBuffer: 8 * 1024 * 1024 });
+      const [program, ...words] = network.enter('lan');
+      return spawnSync(program, [...words, ...command], { maxBuffer: 8 * 1024 * 1024 });
     };
     const musterSays = (...words: string[]): string => {
       const [program, ...rest] = network.enter('srv');
       const env = { ...process.env, ...muster.clientEnvironment };
-      return spawnSync(program, [...rest, process.execPath, 'src/main.ts', ...words], { cwd: ROOT, env, encoding: 'utf8' }).stdout;
+      return spawnSync(program, [...rest, process.execPath, 'src/main.ts', ...words], {
+        cwd: ROOT,
+        env,
+        encoding: 'utf8',
+      }).stdout;
     };
     const broadcast = (packet: DhcpPacket) => ask(67, '255.255.255.255', packet);
     const ours = (heard: readonly Heard[]) =>
