@@ -28,6 +28,7 @@ import { ProfileService } from './machines/profile-service.ts';
 import { SightingRecorder } from './machines/sighting-recorder.ts';
 import { SystemClock, SystemRandom, SystemScheduler } from './platform/clock.ts';
 import { chooseInterfaces, viewInterfaces, type NetworkInterface } from './platform/network-interfaces.ts';
+import { readInterfaceMtu } from './platform/interface-mtu.ts';
 import { sha256 } from './platform/sha256.ts';
 import { openUdpSocket } from './platform/udp-socket.ts';
 import { DhcpServer } from './servers/dhcp-server.ts';
@@ -337,7 +338,8 @@ async function startTftp(parts: ServerParts, boot: BootService, undo: Undo): Pro
         });
     },
   });
-  await server.start(parts.interfaces.map(({ address }) => ({ address })));
+  const listenOn = parts.interfaces.map(async ({ name, address }) => ({ address, mtu: await readInterfaceMtu(name) }));
+  await server.start(await Promise.all(listenOn));
   undo.push(() => server.stop());
   return { port: settings.tftp.port };
 }
