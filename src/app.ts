@@ -239,10 +239,10 @@ async function startServers(parts: ServerParts, undo: Undo): Promise<ServedAddre
   const webHost = interfaces[0]?.address ?? '127.0.0.1';
   const api = buildHttp(await apiParts(parts, shared));
   undo.push(() => api.close());
-  ports.api = await listen(api, ports.api);
+  ports.api = await listen(api, ports.api, 'https');
   const http = buildHttp({ ...shared, kind: 'boot', apiUrl: () => `https://${webHost}:${ports.api}/` });
   undo.push(() => http.close());
-  ports.http = await listen(http, ports.http);
+  ports.http = await listen(http, ports.http, 'http');
 
   const tftp = settings.tftp.enabled ? await startTftp(parts, boot, undo) : undefined;
   const dhcp = settings.dhcp.mode === 'proxy' ? await startDhcp(parts, () => ports.http, undo) : undefined;
