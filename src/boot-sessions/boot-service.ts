@@ -82,7 +82,8 @@ export class BootService {
     const { bytes: sizeBytes, milliseconds: durationMs } = transfer;
     if (transfer.completed)
       this.#record(session, { kind: 'loader-served', details: { name, transport: 'tftp', sizeBytes, durationMs } });
-    else this.#record(session, { kind: 'loader-failed', details: { name, transport: 'tftp', reason: transfer.reason } });
+    else
+      this.#record(session, { kind: 'loader-failed', details: { name, transport: 'tftp', reason: transfer.reason } });
   }
 
   async #loader(session: BootSession, request: BootRequest): Promise<BootResource> {

@@ -6,7 +6,7 @@ import type { BootSessionId } from '../boot-sessions/boot-session.ts';
 import type { ErrorCode } from '../errors.ts';
 
 /** Details by kind. Values are safe to show: never a token, never a key. Sizes in bytes, times in milliseconds. */
-export interface BootEventDetails {
+interface BootEventDetails {
   'machine-discovered': { readonly architecture: string; readonly address?: string };
   'machine-state': {
     readonly from: MachineState;

@@ -7,24 +7,29 @@ import extractTSConfig from 'dependency-cruiser/config-utl/extract-ts-config';
 const MODULES_AT_LEAST = 20;
 
 const config = await extractDepcruiseConfig('./.dependency-cruiser.cjs');
-const result: IReporterOutput = await cruise(
+const { output: report, exitCode }: IReporterOutput = await cruise(
   ['src', 'test', 'vm-lab'],
   { ...config.options, ruleSet: config, validate: true, outputType: 'err' },
   config.options?.enhancedResolveOptions,
   { tsConfig: extractTSConfig('./tsconfig.json') },
 );
 
-const json = await cruise(['src'], { ...config.options, outputType: 'json' }, config.options?.enhancedResolveOptions, {
-  tsConfig: extractTSConfig('./tsconfig.json'),
-});
-const modulesSeen = (JSON.parse(String(json.output)) as { modules: { source: string }[] }).modules.filter((module) =>
-  module.source.startsWith('src/'),
-).length;
+const { output: graph } = await cruise(
+  ['src'],
+  { ...config.options, outputType: 'json' },
+  config.options?.enhancedResolveOptions,
+  {
+    tsConfig: extractTSConfig('./tsconfig.json'),
+  },
+);
+const modulesSeen = (
+  JSON.parse(typeof graph === 'string' ? graph : '{}') as { modules: { source: string }[] }
+).modules.filter((module) => module.source.startsWith('src/')).length;
 
-process.stdout.write(`${String(result.output)}\n${modulesSeen} modules of src/ seen\n`);
+process.stdout.write(`${typeof report === 'string' ? report : ''}\n${modulesSeen} modules of src/ seen\n`);
 if (modulesSeen < MODULES_AT_LEAST) {
   process.stderr.write(`check-boundaries: only ${modulesSeen} modules seen, expected at least ${MODULES_AT_LEAST}\n`);
   process.exitCode = 1;
-} else if (result.exitCode !== 0) {
+} else if (exitCode !== 0) {
   process.exitCode = 1;
 }

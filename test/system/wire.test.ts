@@ -59,13 +59,9 @@ describe.skipIf(missing.length > 0)(
       return spawnSync(program, [...words, ...command], { maxBuffer: 8 * 1024 * 1024 });
     };
     const musterSays = (...words: string[]): string => {
-      const [program, ...rest] = network.enter('srv');
-      const env = { ...process.env, ...muster.clientEnvironment };
-      return spawnSync(program, [...rest, process.execPath, 'src/main.ts', ...words], {
-        cwd: ROOT,
-        env,
-        encoding: 'utf8',
-      }).stdout;
+      const [program = 'false', ...rest] = muster.commandLine.command;
+      const env = { ...process.env, ...muster.commandLine.environment };
+      return spawnSync(program, [...rest, ...words], { cwd: ROOT, env, encoding: 'utf8' }).stdout;
     };
     const broadcast = (packet: DhcpPacket) => ask(67, '255.255.255.255', packet);
     const ours = (heard: readonly Heard[]) =>
