@@ -59,9 +59,10 @@ describe.skipIf(missing.length > 0)(
       return spawnSync(program, [...words, ...command], { maxBuffer: 8 * 1024 * 1024 });
     };
     const musterSays = (...words: string[]): string => {
-      const [program = 'false', ...rest] = muster.commandLine.command;
-      const env = { ...process.env, ...muster.commandLine.environment };
-      return spawnSync(program, [...rest, ...words], { cwd: ROOT, env, encoding: 'utf8' }).stdout;
+      const { command, environment } = muster.commandLine;
+      const [program, ...rest] = network.enter('srv');
+      const env = { ...process.env, ...environment };
+      return spawnSync(program, [...rest, ...command, ...words], { cwd: ROOT, env, encoding: 'utf8' }).stdout;
     };
     const broadcast = (packet: DhcpPacket) => ask(67, '255.255.255.255', packet);
     const ours = (heard: readonly Heard[]) =>
