@@ -4,9 +4,11 @@ import { findPortHolder } from '../platform/port-holder.ts';
 import type { HttpApp } from './http-app.ts';
 
 /** Listens on all addresses; returns the port, which is the kernel's choice for 0. */
-export async function listen(app: HttpApp, port: number): Promise<number> {
+export async function listen(app: HttpApp, port: number, scheme: 'http' | 'https'): Promise<number> {
   try {
-    await app.listen({ port, host: '0.0.0.0' });
+    // fastify does not know that our server factory speaks TLS.
+    const listenTextResolver = (address: string): string => `listening at ${address.replace(/^https?/, scheme)}`;
+    await app.listen({ port, host: '0.0.0.0', listenTextResolver });
   } catch (error) {
     if (!(error instanceof Error && 'code' in error)) throw error;
     if (error.code === 'EADDRINUSE') {
