@@ -98,6 +98,8 @@ export class BootService {
       // UEFI compares the whole Content-Type (UEFI 2.10 §24.7.3): a charset after it would end the boot.
       contentType: loader.name.endsWith('.efi') ? 'application/efi' : BINARY,
       onServed: (report) => {
+        // UEFI asks for parts and breaks off; only a whole loader is a step of the boot.
+        if (!report.complete) return;
         this.#record(session, {
           kind: 'loader-served',
           details: { name: loader.name, transport: 'http', sizeBytes: report.bytes, durationMs: report.durationMs },

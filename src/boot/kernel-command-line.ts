@@ -31,7 +31,9 @@ const FAMILY_WORDS: Readonly<Record<Image['family'], (squashfsUrl: string) => re
 export function kernelCommandLine(input: CommandLineInput): readonly string[] {
   return [
     ...FAMILY_WORDS[input.image.family](input.squashfsUrl),
-    `ds=nocloud;s=${input.seedUrl}`,
+    // Without dsmode, cloud-init 22.4 takes a seed that it names on the command line for a local one, and drops it
+    // (cloudinit/cmd/main.py, main_init).
+    `ds=nocloud;dsmode=net;s=${input.seedUrl}`,
     `muster.url=${input.apiUrl}`,
     `muster.ca=sha256:${input.caSha256}`,
     ...input.image.commandLine,

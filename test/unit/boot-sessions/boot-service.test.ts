@@ -23,7 +23,7 @@ describe('the boot script', () => {
     if (script.kind !== 'text') throw new Error(script.kind);
     const kernelLine = script.body.split('\n').find((line) => line.startsWith('kernel')) ?? '';
     expect(kernelLine).toContain(`root=live:http://192.0.2.1:8080/boot/${tokens.artifacts}/rootfs.squashfs`);
-    expect(kernelLine).toContain(`ds=nocloud;s=http://192.0.2.1:8080/boot/${tokens.seed}/seed/`);
+    expect(kernelLine).toContain(`ds=nocloud;dsmode=net;s=http://192.0.2.1:8080/boot/${tokens.seed}/seed/`);
     expect(kernelLine).not.toContain(tokens.script);
     expect(script.body).toContain(
       `initrd --name token.cpio.gz http://192.0.2.1:8080/boot/${tokens.script}/token.cpio.gz`,

@@ -63,7 +63,7 @@ describe('kernelCommandLine', () => {
       caSha256: 'f'.repeat(64),
     });
     expect(words).toContain('root=live:http://10.0.0.1:8080/boot/A/rootfs.squashfs');
-    expect(words).toContain('ds=nocloud;s=http://10.0.0.1:8080/boot/S/seed/');
+    expect(words).toContain('ds=nocloud;dsmode=net;s=http://10.0.0.1:8080/boot/S/seed/');
     expect(words).toContain(`muster.ca=sha256:${'f'.repeat(64)}`);
     expect(words.slice(-2)).toEqual(['console=ttyS0', 'quiet']);
   });
