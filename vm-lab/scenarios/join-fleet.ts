@@ -1,0 +1,54 @@
+// Machines of several kinds of firmware go from power-on to active members of the fleet, all at once.
+import type { BootEvent } from '../../src/events/boot-event.ts';
+import { watchFleet } from '../fleet-watch.ts';
+import { LAB_IMAGE, writeFleetFiles } from '../fleet-files.ts';
+import { judgeFleet, judgeMachine } from '../judge-machine.ts';
+import { MusterProcess } from '../muster-process.ts';
+import type { FirmwareKind } from '../qemu-arguments.ts';
+import { VirtualMachine } from '../virtual-machine.ts';
+import type { Lab, ScenarioOutcome } from './scenario.ts';
+
+/** Three machines on two cores take some three minutes; emulation on a busy computer takes its time. */
+const LIMIT_SECONDS = 15 * 60;
+
+export interface JoinFleetOptions {
+  readonly firmwares: readonly FirmwareKind[];
+  readonly limitSeconds?: number;
+  /** For scenarios that disturb this one. */
+  readonly onEvent?: (event: BootEvent, muster: MusterProcess) => Promise<void> | undefined;
+}
+
+export async function joinFleet(lab: Lab, options: JoinFleetOptions): Promise<ScenarioOutcome> {
+  const { network, view, signal } = lab;
+  const machines = options.firmwares.map(
+    (firmware, index) => new VirtualMachine(network, { name: nameOf(firmware, index), firmware }),
+  );
+  const files = writeFleetFiles(network.run, machines);
+  const muster = await MusterProcess.start(network, { ...files, unknownMachines: 'enroll' });
+  view.note('Muster is ready; importing the image');
+  await muster.client.importImage(LAB_IMAGE, lab.image);
+  signal.throwIfAborted();
+  for (const machine of machines) machine.powerOn();
+  const fleet = await watchFleet({
+    client: muster.client,
+    machines,
+    view,
+    signal,
+    limitSeconds: options.limitSeconds ?? LIMIT_SECONDS,
+    onEvent: (event) => options.onEvent?.(event, muster),
+  });
+  const shown = await Promise.all(machines.map(({ mac }) => muster.client.showMachine(mac).catch(() => undefined)));
+  const outcomes = fleet.flatMap((progress, index) => {
+    const machine = machines[index];
+    if (machine === undefined) return [];
+    const proof = files.proofOf(machine);
+    const evidence = { hardware: machine.hardware, progress, shown: shown[index], console: machine.console, proof };
+    return [{ machine, progress, checks: judgeMachine(evidence) }];
+  });
+  return { machines: outcomes, checks: [judgeFleet(shown)], muster, privateKeyFile: files.privateKeyFile };
+}
+
+/** A host name (RFC 1123 §2.1) that tells the firmware. */
+function nameOf(firmware: FirmwareKind, index: number): string {
+  return `${firmware}-${index + 1}`;
+}
