@@ -108,4 +108,10 @@ async function describeAccess(network: LabNetwork, outcome: ScenarioOutcome): Pr
   return renderAccess(outcome, await startPageForwarder(network), scripts);
 }
 
-process.exitCode = await main();
+// Success is said last and only by a run that came to its end: whatever else happens is a failure.
+process.exitCode = 1;
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`lab: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+}

@@ -53,6 +53,10 @@ export class MusterClient {
     return z.looseObject({ machine: machineSchema }).parse(await this.ask('machines', 'show', reference)).machine;
   }
 
+  async approveMachine(reference: string): Promise<void> {
+    await this.ask('machines', 'approve', reference);
+  }
+
   async importImage(name: string, files: ImageFiles): Promise<void> {
     const parts = [`kernel=${files.kernel}`, `initrd=${files.initrd}`, `squashfs=${files.squashfs}`];
     await this.ask('images', 'import', name, ...parts);

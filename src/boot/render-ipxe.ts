@@ -29,9 +29,7 @@ export function renderNetboot(script: NetbootScript): string {
     'boot || goto failed',
     ':failed',
     `echo Muster: the boot failed, next try in ${FAILURE_SECONDS} seconds`,
-    `sleep ${FAILURE_SECONDS}`,
-    'imgfree',
-    `chain --replace --autofree ${script.scriptUrl} || exit 1`,
+    ...askAgain(script.scriptUrl, FAILURE_SECONDS),
   ]);
 }
 
@@ -44,9 +42,22 @@ export function renderWait(wait: {
   return render([
     `echo Muster: ${plain(wait.reason)}`,
     `echo Muster: to go on, run: ${plain(wait.hint)}`,
-    `sleep ${RETRY_SECONDS}`,
-    `chain --replace --autofree ${wait.scriptUrl} || exit 1`,
+    ...askAgain(wait.scriptUrl, RETRY_SECONDS),
   ]);
+}
+
+/**
+ * Asks for this script again, without end: a server that is away for a while must not cost a machine its boot. Where the
+ * session has ended meanwhile, `autoboot` asks by DHCP for a new one.
+ */
+function askAgain(scriptUrl: string, seconds: number): readonly string[] {
+  return [
+    ':again',
+    'imgfree',
+    `sleep ${seconds}`,
+    `chain --replace --autofree ${scriptUrl} || autoboot || goto again`,
+    'goto again',
+  ];
 }
 
 /** UEFI goes on with the next boot option when iPXE exits; a BIOS needs to be told the disk. */

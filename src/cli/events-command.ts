@@ -30,13 +30,18 @@ export function addEventsCommand(program: Command, tools: CommandTools): void {
     .action(async (options: EventsOptions) => {
       const api = await tools.api();
       const { machine, kind, sinceSeq } = options;
+      const print = (event: BootEvent): void => {
+        tools.output.write(tools.isJson() ? `${JSON.stringify(event)}\n` : formatEvent(event, tools.style));
+      };
+      if (options.follow === true && sinceSeq !== undefined && options.limit === undefined) {
+        // The stream itself replays all that came since: nothing is passed over, however much it is.
+        for await (const event of followEvents(api, { machine, kind, afterSeq: sinceSeq }, tools)) print(event);
+        return;
+      }
       const limit = options.limit ?? (options.follow === true ? SHOWN_BEFORE_FOLLOWING : undefined);
       const query = { machine, kind, after: sinceSeq, limit };
       const answer = await api.call({ method: 'GET', path: '/events', query });
       const { events } = answers.events.parse(answer);
-      const print = (event: BootEvent): void => {
-        tools.output.write(tools.isJson() ? `${JSON.stringify(event)}\n` : formatEvent(event, tools.style));
-      };
       if (options.follow !== true) {
         const nothing = '  Nothing has happened yet.\n';
         tools.show(answer, () => events.map((event) => formatEvent(event, tools.style)).join('') || nothing);

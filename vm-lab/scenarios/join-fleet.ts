@@ -14,6 +14,8 @@ const LIMIT_SECONDS = 15 * 60;
 export interface JoinFleetOptions {
   readonly firmwares: readonly FirmwareKind[];
   readonly limitSeconds?: number;
+  /** `discover`: machines wait for a person, whom the scenario plays. */
+  readonly unknownMachines?: 'discover' | 'enroll';
   /** For scenarios that disturb this one. */
   readonly onEvent?: (event: BootEvent, muster: MusterProcess) => Promise<void> | undefined;
 }
@@ -24,7 +26,7 @@ export async function joinFleet(lab: Lab, options: JoinFleetOptions): Promise<Sc
     (firmware, index) => new VirtualMachine(network, { name: nameOf(firmware, index), firmware }),
   );
   const files = writeFleetFiles(network.run, machines);
-  const muster = await MusterProcess.start(network, { ...files, unknownMachines: 'enroll' });
+  const muster = await MusterProcess.start(network, { ...files, unknownMachines: options.unknownMachines ?? 'enroll' });
   view.note('Muster is ready; importing the image');
   await muster.client.importImage(LAB_IMAGE, lab.image);
   signal.throwIfAborted();

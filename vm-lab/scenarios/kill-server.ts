@@ -1,5 +1,5 @@
-// The server is killed without warning while a machine that has just enrolled applies its configuration, and comes back a
-// few seconds later: the machine must go on as the one it was.
+// A machine that nobody knows waits until it is approved. Then the server is killed without warning while the machine, just
+// enrolled, applies its configuration, and comes back a few seconds later: the machine must go on as the one it was.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BootEvent } from '../../src/events/boot-event.ts';
 import type { Check } from '../judge-machine.ts';
@@ -13,10 +13,17 @@ const DOWN_SECONDS = 5;
 export async function killServer(lab: Lab, firmware: FirmwareKind): Promise<ScenarioOutcome> {
   const starts: BootEvent[] = [];
   let killed = false;
+  let approved = false;
   const outcome = await joinFleet(lab, {
     firmwares: [firmware],
+    unknownMachines: 'discover',
     onEvent: (event, muster) => {
       if (event.kind === 'server-started') starts.push(event);
+      if (event.kind === 'script-served' && event.details.plan === 'wait' && event.mac !== undefined && !approved) {
+        approved = true;
+        lab.view.note('the machine waits for approval; approving it');
+        return muster.client.approveMachine(event.mac);
+      }
       if (event.kind !== 'enrolled' || killed) return undefined;
       killed = true;
       return killAndRestart(lab, muster);
@@ -40,6 +47,8 @@ function judgeInterruption(events: readonly BootEvent[], starts: readonly BootEv
   const [enrolled] = enrollments;
   const applied = events.find(({ kind }) => kind === 'config-applied');
   const restart = starts.find(({ seq }) => enrolled !== undefined && seq > enrolled.seq);
+  const approval = events.find(isApproval);
+  const waited = events.some((event) => event.kind === 'script-served' && event.details.plan === 'wait');
   const machines = new Set(events.flatMap(({ machineId }) => machineId ?? []));
   return [
     {
@@ -48,9 +57,18 @@ function judgeInterruption(events: readonly BootEvent[], starts: readonly BootEv
       found: `order of events: enrolled ${enrolled?.seq ?? 'never'}, restart ${restart?.seq ?? 'never'}, config applied ${applied?.seq ?? 'never'}`,
     },
     {
+      claim: 'the machine was not let in before it was approved',
+      holds: approval !== undefined && enrolled !== undefined && approval.seq < enrolled.seq && waited,
+      found: `approved by ${approval?.details.by ?? 'nobody'}, ${waited ? 'after it had waited' : 'without a wait'}`,
+    },
+    {
       claim: 'the machine kept the identity that it enrolled with',
       holds: enrollments.length === 1 && machines.size === 1,
       found: `${enrollments.length} enrollments, ${machines.size} machine ids`,
     },
   ];
+}
+
+function isApproval(event: BootEvent): event is BootEvent<'machine-state'> {
+  return event.kind === 'machine-state' && event.details.to === 'approved';
 }

@@ -90,9 +90,11 @@ describe('renderNetboot', () => {
         'boot || goto failed',
         ':failed',
         'echo Muster: the boot failed, next try in 5 seconds',
-        'sleep 5',
+        ':again',
         'imgfree',
-        'chain --replace --autofree http://s/boot.ipxe || exit 1',
+        'sleep 5',
+        'chain --replace --autofree http://s/boot.ipxe || autoboot || goto again',
+        'goto again',
         '',
       ].join('\n'),
     );
@@ -109,7 +111,7 @@ describe('renderWait and renderLocalDisk', () => {
   it('show any reason as plain text on one line', () => {
     fc.assert(
       fc.property(fc.string(), fc.string(), (reason, hint) => {
-        expect(renderWait({ reason, hint, scriptUrl: 'http://s/x' }).split('\n')).toHaveLength(6);
+        expect(renderWait({ reason, hint, scriptUrl: 'http://s/x' }).split('\n')).toHaveLength(9);
         expect(renderLocalDisk({ reason })).not.toMatch(/\$\{(?!platform\})/);
       }),
     );
