@@ -3,16 +3,24 @@
 import { DUMP_SCHEMA, dump } from 'js-yaml';
 import { z } from 'zod';
 
-const command = z.union([z.string(), z.array(z.string())]);
+const command = z.union([z.string(), z.array(z.string())], {
+  error: 'must be a command as text, or a list of its words',
+});
 
-const user = z.union([
-  z.string(),
-  z.looseObject({
-    name: z.string({ error: 'every user needs a `name`' }).regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'not a valid user name'),
-    ssh_authorized_keys: z.array(z.string()).optional(),
-    lock_passwd: z.boolean().optional(),
-  }),
-]);
+const user = z.union(
+  [
+    z.string(),
+    z.looseObject({
+      name: z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/),
+      ssh_authorized_keys: z.array(z.string()).optional(),
+      lock_passwd: z.boolean().optional(),
+    }),
+  ],
+  {
+    error:
+      'must be a user name, or a map with `name` (a-z, 0-9, - and _), with ssh_authorized_keys as a list, lock_passwd as true or false',
+  },
+);
 
 const file = z.looseObject({
   path: z.string({ error: 'every file needs a `path`' }).startsWith('/', 'must be an absolute path'),
