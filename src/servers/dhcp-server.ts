@@ -21,6 +21,8 @@ import { AnswerLimit } from './answer-limit.ts';
 
 /** Packets that may wait for their decision; what comes on top is dropped, and firmware asks again. */
 const IN_FLIGHT_LIMIT = 1000;
+/** For one MAC address: firmware asks a handful of times a boot, a broken or hostile one without end. */
+const ANSWERS_PER_MINUTE = 60;
 
 export interface DhcpServerParts {
   readonly port: BootPort;
@@ -44,13 +46,15 @@ export type DropCounts = ReadonlyMap<string, number>;
 export class DhcpServer {
   readonly #parts: DhcpServerParts;
   readonly #limit: AnswerLimit;
+  readonly #warnings: AnswerLimit;
   readonly #dropped = new Map<string, number>();
   #sockets: UdpSocket[] = [];
   #inFlight = 0;
 
   constructor(parts: DhcpServerParts) {
     this.#parts = parts;
-    this.#limit = new AnswerLimit(parts.clock);
+    this.#limit = new AnswerLimit(parts.clock, ANSWERS_PER_MINUTE);
+    this.#warnings = new AnswerLimit(parts.clock, 1);
   }
 
   get dropped(): DropCounts {
@@ -132,6 +136,7 @@ export class DhcpServer {
     });
     if (machine === undefined) {
       this.#drop('machine-limit');
+      this.#warnOfLimit();
       return;
     }
     const { session, tokens } = await this.#parts.sessions.open(machine, {
@@ -173,6 +178,12 @@ export class DhcpServer {
         this.#parts.events.record({ ...about, kind, details });
       }
     }
+  }
+
+  /** Once a minute: whoever looks for a machine that gets no answer finds the reason here. */
+  #warnOfLimit(): void {
+    if (!this.#warnings.allows('machine-limit')) return;
+    this.#parts.logger.warn('limits.machines is reached: machines that are not on record get no answer');
   }
 
   #drop(reason: string): void {
