@@ -1,7 +1,8 @@
 // Which folder may import which (docs/adr/0001-layout.md). `npm run check:boundaries` also fails when no module was seen.
 const PURE = '^src/(protocol|boot|cloud-config)/';
 const DOMAIN = '^src/(machines|enrollment|images|rollouts|clusters|power|events)/';
-const EDGE = '^src/(servers|http|storage|crypto|platform|cli|web)/';
+const EDGE = '^src/(servers|http|storage|crypto|platform|cli|web|registry-client)/';
+const ROOT = '^src/(app|main)';
 
 module.exports = {
   forbidden: [
@@ -25,14 +26,14 @@ module.exports = {
       name: 'decisions-do-not-see-the-edge',
       severity: 'error',
       from: { path: PURE },
-      to: { path: [EDGE, '^src/(app|main)\\.ts$', '^src/settings/'] },
+      to: { path: [EDGE, ROOT, '^src/settings/'] },
     },
     {
       name: 'domain-does-not-see-the-edge',
       comment: 'Domain folders name ports; app.ts gives them adapters.',
       severity: 'error',
       from: { path: DOMAIN },
-      to: { path: [EDGE, '^src/(app|main)\\.ts$'] },
+      to: { path: [EDGE, ROOT] },
     },
     {
       name: 'domain-does-no-io',
@@ -56,7 +57,7 @@ module.exports = {
       name: 'only-app-wires-the-edge',
       comment: 'app.ts and main.ts alone import the edge; an edge folder may import itself and the inside.',
       severity: 'error',
-      from: { path: '^src/(servers|storage|crypto|platform)/' },
+      from: { path: '^src/(servers|storage|crypto|platform|registry-client)/' },
       to: { path: '^src/(http|cli|web)/' },
     },
     {

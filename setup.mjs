@@ -14,14 +14,15 @@ const LOCK_FILE = join(ROOT, 'package-lock.json');
 const STAMP_FILE = join(MODULES, '.muster-setup');
 
 // Each purpose needs what the one before it needs as well: the tests drive the lab.
-const SERVE = ['ca-certificates', 'iproute2', 'ipxe', 'openssl', 'squashfs-tools'];
+const SERVE = ['bzip2', 'ca-certificates', 'iproute2', 'ipxe', 'lz4', 'openssl', 'squashfs-tools', 'xz-utils'];
 const LAB = [
   ...SERVE,
   ...['cpio', 'curl', 'debootstrap', 'dnsmasq-base', 'gzip', 'ipxe-qemu', 'ovmf', 'qemu-system-x86'],
-  ...['util-linux', 'zstd'],
+  ...['skopeo', 'umoci', 'util-linux', 'zstd'],
 ];
 const TEST = [
   ...LAB,
+  ...['buildah', 'nginx-light', 'podman'],
   ...['atftp', 'atftpd', 'chromium', 'fonts-dejavu-core', 'gcc', 'git', 'libc6-dev', 'shellcheck', 'tftp-hpa'],
 ];
 const PACKAGES = { serve: SERVE, lab: LAB, test: TEST };
