@@ -12,7 +12,7 @@ import type { CertificateAuthority, CheckedCsr } from './certificate-authority.t
 import { enrolledMachine, type StateStep } from './enrolled-machine.ts';
 import type { CertificateRecord, EnrollmentStore } from './enrollment-store.ts';
 import { checkClaims, type EnrollmentCandidate, type TokenRecord } from './enrollment-token.ts';
-import { KeyedQueue } from './keyed-queue.ts';
+import { KeyedQueue } from '../keyed-queue.ts';
 import { matchMachine, type MachineMatch } from './match-machine.ts';
 import { claimsOf, createTokenRecord, type TokenLimits, type TokenRequest } from './new-token.ts';
 import { bootSessionOf } from './token-maker.ts';

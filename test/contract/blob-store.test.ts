@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { BlobStore } from '../../src/images/blob-store.ts';
-import { parseDigest, type Digest } from '../../src/images/image.ts';
+import type { BlobEntry, BlobStore } from '../../src/images/blob-store.ts';
+import { parseDigest, type Digest } from '../../src/images/digest.ts';
 import { openFileBlobStore } from '../../src/storage/files/file-blob-store.ts';
 import { MemoryBlobStore } from '../../src/storage/memory/memory-blob-store.ts';
 import { aDigest } from '../support/domain-builders.ts';
@@ -116,6 +116,41 @@ describe.each(ADAPTERS)('BlobStore ($name)', (adapter) => {
 
     it('fails where there is no such blob', async () => {
       await expect(buffer(blobs.read(digest))).rejects.toThrow();
+    });
+  });
+
+  describe('list', () => {
+    it('names every blob with its size and the time it came', async () => {
+      const before = Date.now();
+      const long = parseDigest(`sha512:${createHash('sha512').update(content).digest('hex')}`)!;
+      await blobs.put(digest, streamed(), NO_LIMIT);
+      expect(await blobs.put(long, streamed(), NO_LIMIT)).toEqual({ kind: 'stored', sizeBytes: 300_000 });
+      expect(await blobs.put(aDigest('a'), streamed(), NO_LIMIT)).toMatchObject({ kind: 'digest-mismatch' });
+      const entries: BlobEntry[] = [];
+      for await (const entry of blobs.list()) entries.push(entry);
+      expect(new Set(entries.map((entry) => entry.digest))).toEqual(new Set([digest, long]));
+      // File systems tell the time more coarsely than clocks.
+      for (const { sizeBytes, storedAt } of entries) {
+        expect(sizeBytes).toBe(300_000);
+        expect(Math.abs(storedAt - before)).toBeLessThan(10_000);
+      }
+    });
+
+    it('names none where there is none', async () => {
+      for await (const entry of blobs.list()) expect.unreachable(entry.digest);
+    });
+  });
+
+  describe('SHA-512', () => {
+    it('names a blob as well, and is compared as well', async () => {
+      const long = parseDigest(`sha512:${createHash('sha512').update(content).digest('hex')}`)!;
+      const wrong = parseDigest(`sha512:${'a'.repeat(128)}`)!;
+      await blobs.put(long, streamed(), NO_LIMIT);
+      expect(await buffer(blobs.read(long))).toEqual(content);
+      expect(await blobs.size(digest)).toBeUndefined();
+      expect(await blobs.put(wrong, streamed(), NO_LIMIT)).toEqual({ kind: 'digest-mismatch', actual: long });
+      expect(await blobs.remove(long)).toBe(true);
+      expect(await blobs.size(long)).toBeUndefined();
     });
   });
 

@@ -2,25 +2,29 @@
 // temporary name and is renamed at the end.
 import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, open, readdir, rm, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { AppError } from '../../errors.ts';
-import type { BlobStore, PutOutcome } from '../../images/blob-store.ts';
-import type { Digest } from '../../images/image.ts';
+import type { BlobEntry, BlobStore, PutOutcome } from '../../images/blob-store.ts';
+import { digestParts, parseDigest, type Digest, type DigestAlgorithm } from '../../images/digest.ts';
 import { receiveBlob, type ReceivedBlob } from '../receive-blob.ts';
+import { blobPath, guarded, publishBlob, syncDirectory, unlessMissing } from './file-operations.ts';
 
 /** Files are served in few large reads: the smaller the chunk, the more turns of the event loop per gigabyte. */
 const READ_CHUNK_BYTES = 1024 * 1024;
+const ALGORITHMS = ['sha256', 'sha512'] as const satisfies readonly DigestAlgorithm[];
 
 /**
- * Makes the folders and removes what unfinished uploads of an earlier run left: one process alone may have them open.
+ * Makes the folders and removes what unfinished puts of an earlier run left: one process alone may have them open.
  * AppError 'storage-failure' where it cannot.
  */
 export async function openFileBlobStore(directory: string): Promise<BlobStore> {
   return guarded(`The blob folder ${directory} cannot be opened`, async () => {
     await rm(join(directory, 'tmp'), { recursive: true, force: true });
-    for (const name of ['tmp', 'sha256']) await mkdir(join(directory, name), { recursive: true, mode: 0o700 });
+    for (const name of ['tmp', ...ALGORITHMS]) {
+      await mkdir(join(directory, name), { recursive: true, mode: 0o700 });
+    }
+    await syncDirectory(directory);
     return new FileBlobStore(directory);
   });
 }
@@ -50,10 +54,10 @@ class FileBlobStore implements BlobStore {
     }
     const temporary = join(this.#directory, 'tmp', randomUUID());
     try {
-      const received = await receiveFile(temporary, content, limitBytes);
+      const received = await receiveFile(temporary, content, limitBytes, digestParts(digest).algorithm);
       if (received.kind === 'too-large') return received;
       if (received.digest !== digest) return { kind: 'digest-mismatch', actual: received.digest };
-      await this.#publish(temporary, digest);
+      await guarded(`Blob ${digest} cannot be stored`, () => publishBlob(this.#directory, digest, temporary));
       return { kind: 'stored', sizeBytes: received.sizeBytes };
     } finally {
       await rm(temporary, { force: true });
@@ -69,61 +73,51 @@ class FileBlobStore implements BlobStore {
     );
   }
 
-  /** A rename outlasts a power cut only when the folders that name the file are synced as well. */
-  async #publish(temporary: string, digest: Digest): Promise<void> {
-    await guarded(`Blob ${digest} cannot be stored`, async () => {
-      const path = this.#pathOf(digest);
-      const made = await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      await rename(temporary, path);
-      await syncDirectory(dirname(path));
-      if (made !== undefined) await syncDirectory(join(this.#directory, 'sha256'));
-    });
+  async *list(): AsyncIterable<BlobEntry> {
+    for (const algorithm of ALGORITHMS) {
+      for (const folder of await this.#namesIn(algorithm)) {
+        for (const hex of await this.#namesIn(join(algorithm, folder))) {
+          const digest = parseDigest(`${algorithm}:${hex}`);
+          const entry = digest && (await this.#entryOf(digest));
+          if (entry !== undefined) yield entry;
+        }
+      }
+    }
+  }
+
+  async #entryOf(digest: Digest): Promise<BlobEntry | undefined> {
+    return guarded(`Blob ${digest} cannot be looked up`, () =>
+      unlessMissing(async () => {
+        const { size, mtimeMs } = await stat(this.#pathOf(digest));
+        return { digest, sizeBytes: size, storedAt: mtimeMs };
+      }, undefined),
+    );
+  }
+
+  async #namesIn(folder: string): Promise<readonly string[]> {
+    return guarded(`The blob folder ${folder} cannot be read`, () =>
+      unlessMissing(() => readdir(join(this.#directory, folder)), []),
+    );
   }
 
   #pathOf(digest: Digest): string {
-    const hex = digest.slice('sha256:'.length);
-    return join(this.#directory, 'sha256', hex.slice(0, 2), hex);
+    return blobPath(this.#directory, digest);
   }
 }
 
-async function receiveFile(path: string, content: Readable, limitBytes: number): Promise<ReceivedBlob> {
+async function receiveFile(
+  path: string,
+  content: Readable,
+  limitBytes: number,
+  algorithm: DigestAlgorithm,
+): Promise<ReceivedBlob> {
   const file = await guarded('A blob cannot be stored', () => open(path, 'wx', 0o600));
   try {
-    const received = await receiveBlob(content, limitBytes, (chunk) =>
-      guarded('A blob cannot be stored', () => file.writeFile(chunk)),
-    );
+    const keep = (chunk: Buffer): Promise<void> => guarded('A blob cannot be stored', () => file.writeFile(chunk));
+    const received = await receiveBlob(content, limitBytes, keep, algorithm);
     if (received.kind === 'received') await guarded('A blob cannot be stored', () => file.sync());
     return received;
   } finally {
     await file.close();
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(path, 'r');
-    await handle.sync();
-  } finally {
-    await handle?.close();
-  }
-}
-
-/** Turns what the file system says into a coded failure. */
-async function guarded<T>(failure: string, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new AppError('storage-failure', `${failure}: ${reason}.`, { cause: error });
-  }
-}
-
-async function unlessMissing<T>(action: () => Promise<T>, otherwise: T): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return otherwise;
-    throw error;
   }
 }

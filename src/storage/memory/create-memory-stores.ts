@@ -1,10 +1,12 @@
 // The stores in memory: empty at each start, gone at each end.
 import type { Stores } from '../stores.ts';
 import { MemoryBootSessionStore } from './memory-boot-session-store.ts';
+import { MemoryChannelStore } from './memory-channel-store.ts';
+import { MemoryConversionStore } from './memory-conversion-store.ts';
 import { MemoryEnrollmentStore } from './memory-enrollment-store.ts';
 import { MemoryEventLog } from './memory-event-log.ts';
-import { MemoryImageStore } from './memory-image-store.ts';
 import { MemoryMachineStore } from './memory-machine-store.ts';
+import { MemoryRegistryStore } from './memory-registry-store.ts';
 
 export function createMemoryStores(): Stores {
   const machines = new MemoryMachineStore();
@@ -13,6 +15,8 @@ export function createMemoryStores(): Stores {
     events: new MemoryEventLog(),
     sessions: new MemoryBootSessionStore(),
     enrollment: new MemoryEnrollmentStore(machines),
-    images: new MemoryImageStore(),
+    conversions: new MemoryConversionStore(),
+    registry: new MemoryRegistryStore(),
+    channels: new MemoryChannelStore(),
   };
 }

@@ -2,10 +2,12 @@
 import type { Stores } from '../stores.ts';
 import type { Database } from './schema.ts';
 import { SqlBootSessionStore } from './sql-boot-session-store.ts';
+import { SqlChannelStore } from './sql-channel-store.ts';
+import { SqlConversionStore } from './sql-conversion-store.ts';
 import { SqlEnrollmentStore } from './sql-enrollment-store.ts';
 import { SqlEventLog } from './sql-event-log.ts';
-import { SqlImageStore } from './sql-image-store.ts';
 import { SqlMachineStore } from './sql-machine-store.ts';
+import { SqlRegistryStore } from './sql-registry-store.ts';
 
 export type { Stores } from '../stores.ts';
 
@@ -15,6 +17,8 @@ export function createSqlStores(database: Database): Stores {
     events: new SqlEventLog(database),
     sessions: new SqlBootSessionStore(database),
     enrollment: new SqlEnrollmentStore(database),
-    images: new SqlImageStore(database),
+    conversions: new SqlConversionStore(database),
+    registry: new SqlRegistryStore(database),
+    channels: new SqlChannelStore(database),
   };
 }

@@ -15,6 +15,9 @@ const MIGRATIONS: readonly Migration[] = [
   { name: 'boot-sessions', up: createBootSessions },
   { name: 'enrollment', up: createEnrollment },
   { name: 'images', up: createImages },
+  { name: 'registry', up: createRegistry },
+  { name: 'channels', up: createChannels },
+  { name: 'conversions', up: createConversions },
 ];
 
 /** Runs the steps that are missing. AppError 'storage-failure' where the database knows steps that this program does not. */
@@ -196,4 +199,112 @@ async function createImages({ schema }: Database): Promise<void> {
     .addColumn('command_line', 'text', (column) => column.notNull())
     .addColumn('created_at', 'bigint', (column) => column.notNull())
     .execute();
+}
+
+async function createChannels({ schema }: Database): Promise<void> {
+  await schema
+    .createTable('channel_moves')
+    .addColumn('repository', 'text', (column) => column.notNull())
+    .addColumn('channel', 'text', (column) => column.notNull())
+    .addColumn('number', 'integer', (column) => column.notNull())
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('digest', 'text', (column) => column.notNull())
+    .addColumn('release', 'integer', (column) => column.notNull())
+    .addColumn('before_release', 'integer')
+    .addColumn('before_digest', 'text')
+    .addColumn('reference', 'text', (column) => column.notNull())
+    .addColumn('by', 'text', (column) => column.notNull())
+    .addColumn('note', 'text', (column) => column.notNull())
+    .addColumn('at', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('channel_moves_key', ['repository', 'channel', 'number'])
+    .execute();
+}
+
+async function createRegistry({ schema }: Database): Promise<void> {
+  await schema
+    .createTable('registry_manifests')
+    .addColumn('repository', 'text', (column) => column.notNull())
+    .addColumn('digest', 'text', (column) => column.notNull())
+    .addColumn('media_type', 'text', (column) => column.notNull())
+    .addColumn('artifact_type', 'text')
+    .addColumn('size_bytes', 'bigint', (column) => column.notNull())
+    .addColumn('subject', 'text')
+    .addColumn('annotations', 'text', (column) => column.notNull())
+    .addColumn('created_at', 'bigint', (column) => column.notNull())
+    .addColumn('touched_at', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('registry_manifests_key', ['repository', 'digest'])
+    .execute();
+  await schema.createIndex('registry_manifests_by_digest').on('registry_manifests').column('digest').execute();
+  await schema
+    .createIndex('registry_manifests_by_subject')
+    .on('registry_manifests')
+    .columns(['subject', 'repository'])
+    .execute();
+  await schema.createIndex('registry_manifests_by_touch').on('registry_manifests').column('touched_at').execute();
+  await schema
+    .createTable('registry_references')
+    .addColumn('repository', 'text', (column) => column.notNull())
+    .addColumn('digest', 'text', (column) => column.notNull())
+    .addColumn('position', 'integer', (column) => column.notNull())
+    .addColumn('child', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('registry_references_key', ['repository', 'digest', 'position'])
+    .addForeignKeyConstraint(
+      'registry_references_manifest',
+      ['repository', 'digest'],
+      'registry_manifests',
+      ['repository', 'digest'],
+      (constraint) => constraint.onDelete('cascade'),
+    )
+    .execute();
+  await schema.createIndex('registry_references_by_digest').on('registry_references').column('digest').execute();
+  await schema
+    .createIndex('registry_references_by_child')
+    .on('registry_references')
+    .columns(['child', 'repository'])
+    .execute();
+  await schema
+    .createTable('registry_tags')
+    .addColumn('repository', 'text', (column) => column.notNull())
+    .addColumn('tag', 'text', (column) => column.notNull())
+    .addColumn('digest', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('registry_tags_key', ['repository', 'tag'])
+    .addForeignKeyConstraint(
+      'registry_tags_manifest',
+      ['repository', 'digest'],
+      'registry_manifests',
+      ['repository', 'digest'],
+      (constraint) => constraint.onDelete('cascade'),
+    )
+    .execute();
+  await schema.createIndex('registry_tags_by_manifest').on('registry_tags').columns(['repository', 'digest']).execute();
+  await schema
+    .createTable('registry_blobs')
+    .addColumn('repository', 'text', (column) => column.notNull())
+    .addColumn('digest', 'text', (column) => column.notNull())
+    .addColumn('linked_at', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('registry_blobs_key', ['repository', 'digest'])
+    .execute();
+  await schema.createIndex('registry_blobs_by_digest').on('registry_blobs').column('digest').execute();
+  await schema.createIndex('registry_blobs_by_link').on('registry_blobs').column('linked_at').execute();
+}
+
+/** What a machine boots is in the registry now; the table of names for three files goes. */
+async function createConversions({ schema }: Database): Promise<void> {
+  await schema.dropTable('images').execute();
+  await schema
+    .createTable('conversions')
+    .addColumn('repository', 'text', (column) => column.notNull())
+    .addColumn('digest', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('queued_at', 'bigint', (column) => column.notNull())
+    .addColumn('changed_at', 'bigint', (column) => column.notNull())
+    .addColumn('attempts', 'integer', (column) => column.notNull())
+    .addColumn('code', 'text')
+    .addColumn('detail', 'text')
+    .addColumn('image', 'text')
+    .addColumn('manifest', 'text')
+    .addPrimaryKeyConstraint('conversions_key', ['repository', 'digest'])
+    .execute();
+  await schema.createIndex('conversions_by_state').on('conversions').columns(['state', 'queued_at']).execute();
+  await schema.createIndex('conversions_by_digest').on('conversions').column('digest').execute();
 }

@@ -3,7 +3,10 @@
 import type { Kysely } from 'kysely';
 import type { BootCapability, BootSessionId } from '../../boot-sessions/boot-session.ts';
 import type { BootEventKind, NewBootEvent } from '../../events/boot-event.ts';
-import type { Image, ImagePart } from '../../images/image.ts';
+import type { ChannelMove } from '../../images/channel.ts';
+import type { Digest } from '../../images/digest.ts';
+import type { BootImage } from '../../images/boot-image.ts';
+import type { Conversion, RefusalCode } from '../../images/conversion.ts';
 import type { HardwareFacts, MachineId, MachineState } from '../../machines/machine.ts';
 import type { MacAddress } from '../../protocol/mac-address.ts';
 import type { Json } from './row-values.ts';
@@ -39,7 +42,12 @@ export interface Tables {
     readonly certificateSerial: string;
     readonly redeemedAt: number;
   };
-  readonly images: ImageRow;
+  readonly conversions: ConversionRow;
+  readonly registryManifests: RegistryManifestRow;
+  readonly registryReferences: RegistryReferenceRow;
+  readonly registryTags: { readonly repository: string; readonly tag: string; readonly digest: Digest };
+  readonly registryBlobs: { readonly repository: string; readonly digest: Digest; readonly linkedAt: number };
+  readonly channelMoves: ChannelMoveRow;
 }
 
 export interface MachineRow {
@@ -117,12 +125,53 @@ export interface CertificateRow {
   readonly revokedAt: number | null;
 }
 
-export interface ImageRow {
-  readonly name: string;
-  readonly family: Image['family'];
-  readonly kernel: Json<ImagePart>;
-  readonly initrd: Json<ImagePart>;
-  readonly squashfs: Json<ImagePart>;
-  readonly commandLine: Json<readonly string[]>;
+/** `code` and `detail` of refused ones; `image` and `manifest` of those that are ready. */
+export interface ConversionRow {
+  readonly repository: string;
+  readonly digest: Digest;
+  readonly state: Conversion['state'];
+  readonly queuedAt: number;
+  readonly changedAt: number;
+  readonly attempts: number;
+  readonly code: RefusalCode | null;
+  readonly detail: string | null;
+  readonly image: Json<BootImage> | null;
+  readonly manifest: Digest | null;
+}
+
+/** `release` and `number` as in ChannelMove; the two `before` columns are both there or both NULL. */
+export interface ChannelMoveRow {
+  readonly repository: string;
+  readonly channel: string;
+  readonly number: number;
+  readonly kind: ChannelMove['kind'];
+  readonly digest: Digest;
+  readonly release: number;
+  readonly beforeRelease: number | null;
+  readonly beforeDigest: Digest | null;
+  readonly reference: string;
+  readonly by: string;
+  readonly note: string;
+  readonly at: number;
+}
+
+/** `touchedAt`: when it was last put, or lost a tag to another manifest. */
+export interface RegistryManifestRow {
+  readonly repository: string;
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly artifactType: string | null;
+  readonly sizeBytes: number;
+  readonly subject: Digest | null;
+  readonly annotations: Json<Readonly<Record<string, string>>>;
   readonly createdAt: number;
+  readonly touchedAt: number;
+}
+
+/** That manifest `digest` names `child` as config, layer or manifest; `position` counts from 0. */
+interface RegistryReferenceRow {
+  readonly repository: string;
+  readonly digest: Digest;
+  readonly position: number;
+  readonly child: Digest;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { KeyedQueue } from '../../../src/enrollment/keyed-queue.ts';
+import { KeyedQueue } from '../../src/keyed-queue.ts';
 
 describe('KeyedQueue', () => {
   it('runs actions of one key one after the other, in order, past failures', async () => {
