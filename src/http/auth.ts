@@ -1,4 +1,4 @@
-// Who is calling: an administrator by bearer token or by the web page's session, or a machine by its client certificate.
+// Who is calling: an administrator by token or by the web page's session, or a machine by its client certificate.
 // Checks before the body is read. What the caller may then do is the routes' and the services' matter.
 import { TLSSocket } from 'node:tls';
 import type { FastifyRequest } from 'fastify';
@@ -19,6 +19,15 @@ export interface AdminAuth {
 /** The token of an `Authorization: Bearer` header (RFC 6750 §2.1), or undefined. */
 export function bearerToken(request: FastifyRequest): string | undefined {
   return /^Bearer +([\w\-.~+/]+=*)$/i.exec(request.headers.authorization ?? '')?.[1];
+}
+
+/** The password of an `Authorization: Basic` header (RFC 7617 §2), or undefined. */
+function basicPassword(request: FastifyRequest): string | undefined {
+  const encoded = /^Basic +([A-Za-z0-9+/]+=*)$/i.exec(request.headers.authorization ?? '')?.[1];
+  if (encoded === undefined) return undefined;
+  const pair = Buffer.from(encoded, 'base64').toString('utf8');
+  const colon = pair.indexOf(':');
+  return colon === -1 ? undefined : pair.slice(colon + 1);
 }
 
 /** The id of the session that the browser holds, if it is still open. */
@@ -72,4 +81,28 @@ function certificateSerial(request: FastifyRequest): string | undefined {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
   const serial: string | undefined = socket.getPeerX509Certificate()?.serialNumber;
   return serial?.toLowerCase();
+}
+
+/**
+ * The registry's door: container tools log in with any user name and the admin token as password, programs may send it as a
+ * bearer token; an enrolled machine may pull. A browser's session opens nothing here: no page of ours speaks to the registry.
+ */
+export async function requireRegistryAccess(
+  request: FastifyRequest,
+  access: 'pull' | 'push',
+  parts: {
+    readonly adminAuth: Pick<AdminAuth, 'verifyAdminToken'>;
+    readonly enrollmentService: Pick<EnrollmentService, 'identify'>;
+  },
+): Promise<void> {
+  if (request.headers.authorization !== undefined) {
+    const token = bearerToken(request) ?? basicPassword(request);
+    if (token !== undefined && parts.adminAuth.verifyAdminToken(token)) return;
+    throw new AppError('unauthorised', 'The password must be the admin token; any user name will do.');
+  }
+  if (certificateSerial(request) === undefined) {
+    throw new AppError('unauthorised', 'Log in with any user name and the admin token as password.');
+  }
+  await requireMachine(request, parts.enrollmentService);
+  if (access === 'push') throw new AppError('forbidden', 'Machines may pull, not push.');
 }

@@ -15,14 +15,17 @@ import type { HttpApp } from './http-app.ts';
 import { limitBodyTime } from './limit-body-time.ts';
 import { logRequests } from './request-log.ts';
 import { agentRoutes, type AgentRouteParts } from './routes/agent.ts';
+import { artifactRoutes, type ArtifactRouteParts } from './routes/artifacts.ts';
 import { bootRoutes, type BootRouteParts } from './routes/boot.ts';
 import { caRoutes } from './routes/ca.ts';
+import { channelRoutes, type ChannelRouteParts } from './routes/channels.ts';
 import { enrollRoutes, type EnrollRouteParts } from './routes/enroll.ts';
 import { eventRoutes, type EventRouteParts } from './routes/events.ts';
 import { healthRoutes, type HealthRouteParts } from './routes/health.ts';
 import { imageRoutes, type ImageRouteParts } from './routes/images.ts';
 import { loaderRoutes, type LoaderRouteParts } from './routes/loaders.ts';
 import { machineRoutes, type MachineRouteParts } from './routes/machines.ts';
+import { registryRoutes, type RegistryRouteParts } from './routes/registry.ts';
 import { statusRoutes, type StatusRouteParts } from './routes/status.ts';
 import { tokenRoutes, type TokenRouteParts } from './routes/tokens.ts';
 import { webRoutes, type WebRouteParts } from './routes/web.ts';
@@ -34,7 +37,7 @@ interface SharedParts extends BootRouteParts, HealthRouteParts {
   readonly caPem: string;
 }
 
-export interface BootHttpParts extends SharedParts {
+export interface BootHttpParts extends SharedParts, ArtifactRouteParts {
   readonly kind: 'boot';
   /** Where people are sent who open this listener in a browser; asked at each request. */
   apiUrl(): string;
@@ -47,7 +50,9 @@ export type ApiHttpParts = SharedParts &
   TokenRouteParts &
   EventRouteParts &
   ImageRouteParts &
+  ChannelRouteParts &
   LoaderRouteParts &
+  RegistryRouteParts &
   StatusRouteParts &
   WebRouteParts & {
     readonly kind: 'api';
@@ -69,6 +74,7 @@ export function buildHttp(parts: BootHttpParts | ApiHttpParts): HttpApp {
   caRoutes(app, parts);
   bootRoutes(app, parts);
   if (parts.kind === 'boot') {
+    artifactRoutes(app, parts);
     app.get('/', (_request, reply) => reply.redirect(parts.apiUrl(), 308));
     return app;
   }
@@ -88,6 +94,7 @@ export function buildHttp(parts: BootHttpParts | ApiHttpParts): HttpApp {
 function apiListenerRoutes(app: HttpApp, parts: ApiHttpParts, done: () => void): void {
   enrollRoutes(app, parts);
   webRoutes(app, parts);
+  void app.register(scopeOf(registryRoutes, parts), { prefix: '/v2' });
   void app.register(scopeOf(agentRoutes, parts), { prefix: '/api/v1/agent' });
   void app.register(scopeOf(adminRoutes, parts), { prefix: '/api/v1' });
   done();
@@ -114,6 +121,7 @@ function adminRoutes(app: HttpApp, parts: ApiHttpParts): void {
   tokenRoutes(app, parts);
   eventRoutes(app, parts);
   imageRoutes(app, parts);
+  channelRoutes(app, parts);
   loaderRoutes(app, parts);
 }
 

@@ -1,9 +1,11 @@
 // The one place where a failure becomes an HTTP answer: status from the code, form from the route. Programs get JSON,
-// agents and firmware one line of text, people a page.
+// agents and firmware one line of text, people a page, container tools what the distribution-spec says.
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { AppError, type ErrorCode } from '../errors.ts';
+import type { OciErrorCode } from '../images/registry-outcome.ts';
 import { errorPage } from '../web/error-page.ts';
+import { isRegistryUrl, RegistryError, registryErrorBody, type RegistryErrorKind } from './registry-error.ts';
 import { safePath } from './request-log.ts';
 
 const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
@@ -34,21 +36,59 @@ const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   'port-taken': 500,
   'permission-denied': 500,
   'missing-loader': 503,
+  'missing-program': 503,
   'storage-failure': 503,
+};
+
+/** The failures that the table of endpoints lists for each code (distribution-spec "Endpoints"). */
+const STATUS_OF_REGISTRY: Readonly<Record<OciErrorCode | RegistryErrorKind, number>> = {
+  malformed: 400,
+  BLOB_UPLOAD_INVALID: 400,
+  DIGEST_INVALID: 400,
+  MANIFEST_INVALID: 400,
+  NAME_INVALID: 400,
+  SIZE_INVALID: 400,
+  UNAUTHORIZED: 401,
+  DENIED: 403,
+  BLOB_UNKNOWN: 404,
+  BLOB_UPLOAD_UNKNOWN: 404,
+  MANIFEST_BLOB_UNKNOWN: 404,
+  MANIFEST_UNKNOWN: 404,
+  NAME_UNKNOWN: 404,
+  UNSUPPORTED: 405,
+  'too-large': 413,
+  'out-of-order': 416,
+  TOOMANYREQUESTS: 429,
 };
 
 /** Answers any failure of a route; a defect is logged whole and shown as `internal`. */
 export function handleError(error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (error instanceof RegistryError) {
+    return sendRegistryError(reply.code(STATUS_OF_REGISTRY[error.kind ?? error.code]), error);
+  }
   const failure = asAppError(error);
   const status = STATUS_OF[failure.code];
-  if (status >= 500) request.log.error({ err: error, path: safePath(request.url) }, 'request failed');
+  // Of a client that went away in the middle of its body nobody has to hear.
+  const level = request.raw.destroyed && !request.raw.complete ? 'debug' : 'error';
+  if (status >= 500) request.log[level]({ err: error, path: safePath(request.url) }, 'request failed');
+  if (isRegistryUrl(request.url)) return sendRegistryError(reply.code(status), failure);
   if (failure.code === 'unauthorised') reply.header('www-authenticate', 'Bearer realm="muster"');
   return sendFailure(request, reply.code(status), failure);
 }
 
 /** Answers a request for which there is no route. */
 export function handleNotFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  return sendFailure(request, reply.code(404), new AppError('not-found', 'There is nothing at this address.'));
+  const failure = new AppError('not-found', 'There is nothing at this address.');
+  return isRegistryUrl(request.url)
+    ? sendRegistryError(reply.code(404), failure)
+    : sendFailure(request, reply.code(404), failure);
+}
+
+/** Basic alone is offered: the one scheme for which every container tool has a log-in (RFC 7617 §2). */
+function sendRegistryError(reply: FastifyReply, failure: RegistryError | AppError): FastifyReply {
+  if (reply.statusCode === 429 && !reply.hasHeader('retry-after')) void reply.header('retry-after', '10');
+  if (reply.statusCode === 401) void reply.header('www-authenticate', 'Basic realm="Muster"');
+  return reply.header('cache-control', 'no-store').type('application/json').send(registryErrorBody(failure));
 }
 
 function sendFailure(request: FastifyRequest, reply: FastifyReply, failure: AppError): FastifyReply {

@@ -14,12 +14,19 @@ type BlobAnswer =
   | { readonly kind: 'empty'; readonly status: 304 | 412 | 416; readonly headers: Record<string, string> }
   | { readonly kind: 'body'; readonly status: 200 | 206; readonly start: number; readonly end: number };
 
-/** Answers the request and resolves when the response has ended. `now` gives milliseconds for the duration. */
+/**
+ * Answers the request and resolves when the response has ended. `now` gives milliseconds for the duration; `headers` come on top
+ * of those that every blob has, with lower-case names.
+ */
 export async function serveBlob(
   request: FastifyRequest,
   reply: FastifyReply,
   blob: BlobResource,
-  parts: { readonly blobs: Pick<BlobStore, 'read'>; readonly now: () => number },
+  parts: {
+    readonly blobs: Pick<BlobStore, 'read'>;
+    readonly now: () => number;
+    readonly headers?: Readonly<Record<string, string>>;
+  },
 ): Promise<void> {
   const { raw } = reply.hijack();
   const etag = `"${blob.digest.replace(':', '-')}"`;
@@ -28,6 +35,7 @@ export async function serveBlob(
     'accept-ranges': 'bytes',
     'cache-control': 'no-transform',
     'x-content-type-options': 'nosniff',
+    ...parts.headers,
   };
   const answer = decideAnswer(request, etag, blob.sizeBytes);
   if (answer.kind === 'empty') {

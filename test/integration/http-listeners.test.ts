@@ -11,7 +11,7 @@ import { openKeyRing, type KeyRing } from '../../src/crypto/key-ring.ts';
 import { issueServerCertificates } from '../../src/crypto/server-certificates.ts';
 import { X509CertificateAuthority } from '../../src/crypto/x509-certificate-authority.ts';
 import type { HttpApp } from '../../src/http/http-app.ts';
-import { parseDigest } from '../../src/images/image.ts';
+import { parseDigest } from '../../src/images/digest.ts';
 import { aMachine, anEvent, aMachineId } from '../support/domain-builders.ts';
 import { opensslCsr, Scratch } from '../support/openssl.ts';
 import { anHttpWorld, AS_ADMIN, FORM } from '../unit/http/http-world.ts';

@@ -1,61 +1,75 @@
-// Images and the blobs they are made of, for administrators' programs. Blob bodies are streamed to the store, never held.
+// Images as administrators see them, and blobs that belong to no image (boot loaders). Images themselves come and go by the
+// registry (routes/registry.ts). Blob bodies are streamed to the store, never held.
 import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { AppError } from '../../errors.ts';
-import type { Clock } from '../../clock.ts';
 import type { BlobStore } from '../../images/blob-store.ts';
-import { IMAGE_NAME_PATTERN, parseDigest, type Digest, type Image, type ImagePart } from '../../images/image.ts';
-import type { ImageStore } from '../../images/image-store.ts';
+import { parseDigest, type Digest } from '../../images/digest.ts';
+import type { ImageCatalogue } from '../../images/image-catalogue.ts';
+import { parseImageReference, type ImageReference } from '../../images/image-reference.ts';
+import type { RegistryService } from '../../images/registry-service.ts';
 import type { HttpApp } from '../http-app.ts';
 
 export interface ImageRouteParts {
-  readonly images: Pick<ImageStore, 'find' | 'list' | 'put' | 'remove'>;
+  readonly images: Pick<ImageCatalogue, 'list' | 'digest'>;
+  readonly registry: Pick<RegistryService, 'deleteManifest'>;
+  readonly collector: Pick<RegistryService, 'collectGarbage'>;
   readonly blobs: Pick<BlobStore, 'size' | 'put'>;
-  readonly clock: Clock;
   readonly limits: { readonly blobBytes: number };
 }
 
 const digest = z.string().transform((text, context): Digest => {
   const parsed = parseDigest(text);
-  if (parsed === undefined)
-    context.issues.push({ code: 'custom', message: 'is not sha256:<64 hex digits>', input: text });
+  if (parsed === undefined) context.issues.push({ code: 'custom', message: 'is not a digest', input: text });
   return parsed ?? z.NEVER;
 });
-// A word ends at a space, and the kernel command line at a newline: neither may hide inside one.
-const kernelWord = z.string().regex(/^[\x21-\x7e]{1,512}$/, 'must be one word of printable ASCII');
-const NAME = z.object({ '*': z.string().max(200).regex(IMAGE_NAME_PATTERN, 'is not an image name') });
 const DIGEST = z.object({ digest });
-const NEW_IMAGE = z.strictObject({
-  family: z.literal('dracut-livenet'),
-  kernel: digest,
-  initrd: digest,
-  squashfs: digest,
-  commandLine: z.array(kernelWord).max(64).default([]),
+const REFERENCE = z.object({
+  '*': z
+    .string()
+    .max(400)
+    .transform((text, context): ImageReference => {
+      const parsed = parseImageReference(text);
+      if (parsed === undefined)
+        context.issues.push({ code: 'custom', message: 'is not the name of an image', input: text });
+      return parsed ?? z.NEVER;
+    }),
 });
 
-export function imageRoutes(app: HttpApp, { images, blobs, clock, limits }: ImageRouteParts): void {
+const COLLECTION = z
+  .strictObject({ graceSeconds: z.number().min(0).max(31_536_000), dryRun: z.boolean() })
+  .partial()
+  .nullish();
+
+export function imageRoutes(app: HttpApp, parts: ImageRouteParts): void {
+  const { images, registry, collector, blobs, limits } = parts;
   app.addContentTypeParser('application/octet-stream', (_request, payload, done) => {
     done(null, payload);
   });
 
   app.get('/images', async () => ({ images: await images.list() }));
-  app.put('/images/*', { schema: { params: NAME, body: NEW_IMAGE } }, async (request) => {
-    const { family, kernel, initrd, squashfs, commandLine } = request.body;
-    const image: Image = {
-      name: request.params['*'],
-      family,
-      kernel: await storedPart(blobs, kernel),
-      initrd: await storedPart(blobs, initrd),
-      squashfs: await storedPart(blobs, squashfs),
-      commandLine,
-      createdAt: clock.now(),
-    };
-    await images.put(image);
+  app.post('/images/gc', { schema: { body: COLLECTION } }, async (request) => {
+    const { graceSeconds, dryRun = false } = request.body ?? {};
+    const grace = graceSeconds === undefined ? {} : { graceMs: graceSeconds * 1000 };
+    return { dryRun, ...(await collector.collectGarbage({ dryRun, ...grace })) };
+  });
+  app.get('/images/*', { schema: { params: REFERENCE } }, async (request) => {
+    const reference = request.params['*'];
+    const found = await images.digest(reference);
+    const image = (await images.list(reference.name)).find(
+      (view) => view.digest === found || view.imageDigest === found,
+    );
+    if (found === undefined || image === undefined) throw noImage();
     return { image };
   });
-  app.delete('/images/*', { schema: { params: NAME } }, async (request, reply) => {
-    if (!(await images.remove(request.params['*']))) throw new AppError('not-found', 'There is no such image.');
-    return reply.code(204).send();
+  app.delete('/images/*', { schema: { params: REFERENCE } }, async (request, reply) => {
+    const reference = request.params['*'];
+    if (reference.kind === 'channel')
+      throw new AppError('invalid-request', 'A channel is moved by promote and rollback; name a tag or a digest.');
+    const named = reference.kind === 'tag' ? reference.tag : reference.digest;
+    const outcome = await registry.deleteManifest(reference.name, named);
+    if (outcome.kind === 'deleted') return reply.code(204).send();
+    throw outcome.code === 'DENIED' ? new AppError('conflict', outcome.message) : noImage();
   });
 
   app.head('/blobs/:digest', { schema: { params: DIGEST } }, async (request, reply) => {
@@ -82,10 +96,8 @@ export function imageRoutes(app: HttpApp, { images, blobs, clock, limits }: Imag
   });
 }
 
-async function storedPart(blobs: Pick<BlobStore, 'size'>, part: Digest): Promise<ImagePart> {
-  const sizeBytes = await blobs.size(part);
-  if (sizeBytes === undefined) throw new AppError('conflict', `The blob ${part} is not in the store; upload it first.`);
-  return { digest: part, sizeBytes };
+function noImage(): AppError {
+  return new AppError('not-found', 'There is no such image.');
 }
 
 function tooLarge(limitBytes: number): AppError {

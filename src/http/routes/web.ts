@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
 import { AppError } from '../../errors.ts';
 import type { EventLog } from '../../events/event-log.ts';
-import type { ImageStore } from '../../images/image-store.ts';
+import type { ImageCatalogue } from '../../images/image-catalogue.ts';
 import { MACHINE_STATES, type MachineState } from '../../machines/machine.ts';
 import type { MachineService } from '../../machines/machine-service.ts';
 import type { MachineStore } from '../../machines/machine-store.ts';
@@ -26,7 +26,7 @@ export interface WebRouteParts {
   readonly adminAuth: AdminAuth;
   readonly machineService: Pick<MachineService, 'list' | 'resolve' | 'approve' | 'retire'>;
   readonly machineStore: Pick<MachineStore, 'count'>;
-  readonly images: Pick<ImageStore, 'list'>;
+  readonly images: Pick<ImageCatalogue, 'isEmpty'>;
   readonly eventLog: Pick<EventLog, 'query'>;
   readonly clock: Clock;
 }
@@ -123,7 +123,7 @@ async function fleetView(parts: WebRouteParts, state: MachineState | undefined):
     counts: await machineCounts(parts.machineStore),
     ...(state !== undefined && { state }),
     rows: machines.map((machine, index) => ({ machine, latest: latest[index]?.[0] })),
-    hasImages: (await parts.images.list()).length > 0,
+    hasImages: !(await parts.images.isEmpty()),
     now: parts.clock.now(),
   };
 }

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream';
 import type { InjectOptions } from 'fastify';
 import { describe, expect, it } from 'vitest';
-import { parseDigest } from '../../../src/images/image.ts';
-import { aMac, aMachineId, anEvent, anImage, aSessionId } from '../../support/domain-builders.ts';
+import { parseDigest } from '../../../src/images/digest.ts';
+import { aDigest, aMac, aMachineId, anEvent, anImage, aSessionId } from '../../support/domain-builders.ts';
 import { sha256 } from '../../support/service-world.ts';
 import { ADMIN_TOKEN, anHttpWorld, AS_ADMIN } from './http-world.ts';
 
@@ -196,28 +196,24 @@ describe('/api/v1/blobs and /api/v1/images', () => {
     expect(answer.statusCode).toBe(413);
   });
 
-  it.each(['fleet/os', 'fleet%2Fos'])('puts, lists and removes an image named %s', async (name) => {
-    const { call, blobs } = aWorld();
-    await blobs.put(DIGEST, Readable.from([BLOB]), 100);
-    const { family } = anImage();
-    const payload = { family, kernel: DIGEST, initrd: DIGEST, squashfs: DIGEST, commandLine: ['quiet'] };
-    const part = { digest: DIGEST, sizeBytes: BLOB.length };
-    const put = await call('PUT', `/images/${name}`, { payload });
-    expect(put.json()).toMatchObject({ image: { name: 'fleet/os', kernel: part, commandLine: ['quiet'] } });
-    expect((await call('GET', '/images')).json()).toMatchObject({ images: [{ name: 'fleet/os' }] });
-    expect((await call('DELETE', `/images/${name}`)).statusCode).toBe(204);
-    expect((await call('DELETE', `/images/${name}`)).statusCode).toBe(404);
-  });
+  it.each(['fleet/os', 'fleet%2Fos', 'fleet/os:latest', `fleet/os@${aDigest('d')}`])(
+    'lists and shows an image named %s',
+    async (name) => {
+      const { call, images } = aWorld();
+      images.put(anImage({ name: 'fleet/os' }));
+      expect((await call('GET', '/images')).json()).toMatchObject({ images: [{ name: 'fleet/os', tags: ['latest'] }] });
+      expect((await call('GET', `/images/${name}`)).json()).toMatchObject({
+        image: { name: 'fleet/os', state: 'ready' },
+      });
+      expect((await call('GET', '/images/other')).statusCode).toBe(404);
+    },
+  );
 
-  it('wants the blobs first, good names, and words that stay words on a kernel command line', async () => {
-    const { call, blobs } = aWorld();
-    const payload = { family: 'dracut-livenet', kernel: DIGEST, initrd: DIGEST, squashfs: DIGEST };
-    expect((await call('PUT', '/images/a', { payload })).statusCode).toBe(409);
-    await blobs.put(DIGEST, Readable.from([BLOB]), 100);
-    expect((await call('PUT', '/images/..%2Fa', { payload })).statusCode).toBe(400);
-    for (const word of ['two words', 'new\nline', '']) {
-      expect((await call('PUT', '/images/a', { payload: { ...payload, commandLine: [word] } })).statusCode).toBe(400);
-    }
+  it('removes by tag or digest what the registry has, and never a channel', async () => {
+    const { call } = aWorld();
+    expect((await call('DELETE', '/images/fleet/os')).statusCode).toBe(404);
+    expect((await call('DELETE', '/images/fleet/os@stable')).statusCode).toBe(400);
+    expect((await call('DELETE', '/images/..%2Fa')).statusCode).toBe(400);
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ServedReport } from '../../../src/boot-sessions/boot-resource.ts';
-import { parseDigest } from '../../../src/images/image.ts';
+import { parseDigest } from '../../../src/images/digest.ts';
 import { sha256 } from '../../support/service-world.ts';
 import { Readable } from 'node:stream';
 import { anHttpWorld } from './http-world.ts';

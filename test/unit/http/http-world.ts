@@ -9,9 +9,16 @@ import type { TokenRequest } from '../../../src/enrollment/new-token.ts';
 import { buildHttp, type ApiHttpParts } from '../../../src/http/build-http.ts';
 import { EventStreams } from '../../../src/http/event-streams.ts';
 import { WebSessions } from '../../../src/http/web-sessions.ts';
+import { ChannelService } from '../../../src/images/channel-service.ts';
+import { RegistryService } from '../../../src/images/registry-service.ts';
+import { StoredSignatures } from '../../../src/images/signature-stored-source.ts';
+import { SignatureTrust } from '../../../src/images/signature-trust.ts';
 import { AgentService } from '../../../src/machines/agent-service.ts';
 import type { Machine } from '../../../src/machines/machine.ts';
+import { digestBytes } from '../../../src/storage/digest-bytes.ts';
 import { MemoryBlobStore } from '../../../src/storage/memory/memory-blob-store.ts';
+import { MemoryRegistryStore } from '../../../src/storage/memory/memory-registry-store.ts';
+import { MemoryUploadStore } from '../../../src/storage/memory/memory-upload-store.ts';
 import { aDigest, aToken } from '../../support/domain-builders.ts';
 import { aServiceWorld, countingRandom } from '../../support/service-world.ts';
 
@@ -98,7 +105,7 @@ class ScriptedEnrollment {
 /** `overrides` replace parts of the API listener, such as its TLS files or limits. */
 export function anHttpWorld(overrides: Partial<ApiHttpParts> = {}) {
   const services = aServiceWorld();
-  const { clock, stores, machines, events } = services;
+  const { clock, stores, images, machines, events } = services;
   const logLines: string[] = [];
   const stream = new Writable({
     write: (chunk, _encoding, done) => {
@@ -112,6 +119,23 @@ export function anHttpWorld(overrides: Partial<ApiHttpParts> = {}) {
   const enrollment = new ScriptedEnrollment();
   const blobs = new MemoryBlobStore();
   const sessions = new WebSessions({ clock, random: countingRandom() });
+  const limits = { enrollmentsPerMinute: 10, agentMessagesPerMinute: 3, registryRequestsPerMinute: 100_000 };
+  const registry = new RegistryService({
+    ...{ blobs, clock, digestBytes },
+    store: new MemoryRegistryStore(),
+    uploads: new MemoryUploadStore({ blobs, clock }),
+    pinned: () => Promise.resolve(new Set()),
+    limits: { blobBytes: 1_000_000 },
+  });
+  const signatureTrust = new SignatureTrust({
+    source: new StoredSignatures(stores.registry, blobs),
+    keys: [],
+    requirements: { require: [], channels: {} },
+  });
+  const channels = new ChannelService({
+    ...{ registry: stores.registry, trust: signatureTrust, events, clock },
+    store: stores.channels,
+  });
   const shared = {
     ...{ logger, clock, scheduler, blobs },
     bootService: boot,
@@ -130,7 +154,7 @@ export function anHttpWorld(overrides: Partial<ApiHttpParts> = {}) {
     machineStore: stores.machines,
     eventLog: stores.events,
     eventStreams: new EventStreams({ log: stores.events, recorder: events, scheduler }),
-    images: stores.images,
+    ...{ images, channels, signatureTrust },
     loaders: {
       list: () =>
         Promise.resolve([
@@ -140,12 +164,19 @@ export function anHttpWorld(overrides: Partial<ApiHttpParts> = {}) {
           },
         ]),
     },
-    limits: { enrollmentsPerMinute: 10, agentMessagesPerMinute: 3, blobBytes: 1_000_000 },
+    limits: { ...limits, blobBytes: 1_000_000 },
+    registry,
+    collector: registry,
     startedAt: clock.now(),
     addresses: () => ({ http: 'http://192.0.2.1:8080' }),
     ...overrides,
   };
   const api = buildHttp(apiParts);
-  const plain = buildHttp({ ...shared, kind: 'boot', apiUrl: () => 'https://192.0.2.1:8443/' });
-  return { ...services, api, plain, boot, enrollment, blobs, sessions, scheduler, logLines };
+  const plain = buildHttp({
+    ...shared,
+    kind: 'boot',
+    artifacts: { find: () => Promise.resolve(undefined) },
+    apiUrl: () => 'https://192.0.2.1:8443/',
+  });
+  return { ...services, api, plain, boot, enrollment, blobs, registry, limits, sessions, scheduler, logLines };
 }

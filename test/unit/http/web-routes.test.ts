@@ -70,11 +70,11 @@ describe('the door', () => {
 
 describe('the pages', () => {
   it('teach what to do where there is nothing yet', async () => {
-    const { get, stores } = aWorld();
+    const { get, images } = aWorld();
     const { body } = await get('/');
     expect(body).toContain('No machine has called yet');
     expect(body).toContain('./muster images import');
-    await stores.images.put(anImage());
+    images.put(anImage());
     expect((await get('/')).body).not.toContain('./muster images import');
   });
 
