@@ -1,5 +1,5 @@
 // What a boot path leads to. http/routes/boot.ts only carries it out. Pure types.
-import type { Digest } from '../images/image.ts';
+import type { Digest } from '../images/digest.ts';
 
 /** How a transfer ended: bytes sent, milliseconds, and whether the client took all it asked for. */
 export interface ServedReport {

@@ -1,11 +1,15 @@
 // What a machine gets on its way from firmware to root file system: one method per kind of resource behind a boot path.
 // Decides by planBoot and hands out values; the HTTP route and the TFTP server only carry them out.
 import { kernelCommandLine } from '../boot/kernel-command-line.ts';
+import { artifactUrls } from '../boot/artifact-urls.ts';
+import type { BootSeal } from '../boot/boot-seal.ts';
 import type { BootPlan } from '../boot/plan-boot.ts';
 import { renderLocalDisk, renderNetboot, renderWait } from '../boot/render-ipxe.ts';
 import type { EventRecorder } from '../events/event-recorder.ts';
-import type { Digest, Image } from '../images/image.ts';
-import type { ImageStore } from '../images/image-store.ts';
+import type { BootImage } from '../images/boot-image.ts';
+import type { Digest } from '../images/digest.ts';
+import type { ImageCatalogue } from '../images/image-catalogue.ts';
+import { shortReference } from '../images/image-reference.ts';
 import type { Machine } from '../machines/machine.ts';
 import type { MachineService } from '../machines/machine-service.ts';
 import type { BootRequest, BootResource, ServedReport } from './boot-resource.ts';
@@ -31,15 +35,26 @@ export interface StoredLoader {
 export interface BootServiceParts {
   readonly sessions: BootSessionService;
   readonly machines: MachineService;
-  readonly images: ImageStore;
+  readonly images: Pick<ImageCatalogue, 'pinned'>;
   readonly events: EventRecorder;
   readonly loaders: ReadonlyMap<string, StoredLoader>;
-  /** Mints the enrollment token of a boot, bound to the machine, and wraps it as an initrd. */
+  /** Mints the enrollment token of a boot, bound to the machine, and wraps it as an initrd, with what seals the image. */
   readonly mintTokenInitrd: (
     session: BootSession,
     machine: Machine,
+    image: BootImage,
   ) => Promise<{ tokenId: string; initrd: Uint8Array }>;
-  readonly settings: { readonly httpPort: () => number; readonly apiPort: () => number; readonly caSha256: string };
+  /** The seal of an image; undefined where there is none. */
+  readonly sealOf: (image: BootImage) => BootSeal | undefined;
+  /** Detached signatures of kernel and initrd, where loaders are to ask for them. */
+  readonly signatures?: { of(digest: Digest): Promise<Uint8Array> } | undefined;
+  readonly settings: {
+    readonly httpPort: () => number;
+    readonly apiPort: () => number;
+    readonly caSha256: string;
+    /** Of a cache in front of this server; empty where there is none. */
+    readonly artifactsUrl: string;
+  };
 }
 
 const PLAIN_TEXT = 'text/plain';
@@ -120,7 +135,7 @@ export class BootService {
 
   async #scriptServed(session: BootSession, machine: Machine, plan: BootPlan): Promise<void> {
     if (plan.kind === 'netboot') {
-      const planned = { image: plan.image.name, profile: plan.profile.name };
+      const planned = { image: plan.reference, profile: plan.profile.name };
       await this.#parts.sessions.scriptServed(session, planned);
       await this.#parts.machines.bootPlanned(machine.id, planned);
     } else {
@@ -143,22 +158,31 @@ export class BootService {
         return renderWait({ ...plan, scriptUrl });
       case 'local-disk':
         return renderLocalDisk(plan);
-      case 'netboot':
+      case 'netboot': {
+        const urlOf = (name: string): string => this.#url(session, tokens.artifacts, name);
+        const urls = artifactUrls(plan.image, { cacheUrl: this.#parts.settings.artifactsUrl, sessionUrl: urlOf });
         return renderNetboot({
-          title: `${session.mac} boots ${plan.image.name} (profile ${plan.profile.name})`,
+          title: `${session.mac} boots ${shortReference(plan.reference)} (profile ${plan.profile.name})`,
           scriptUrl,
-          kernelUrl: this.#url(session, tokens.artifacts, 'vmlinuz'),
-          initrdUrl: this.#url(session, tokens.artifacts, 'initrd.img'),
+          kernelUrl: urls.kernelUrl,
+          initrdUrl: urls.initrdUrl,
+          signatureUrls:
+            this.#parts.signatures === undefined
+              ? undefined
+              : { kernel: urlOf('vmlinuz.sig'), initrd: urlOf('initrd.img.sig') },
           tokenInitrdUrl: this.#url(session, token, 'token.cpio.gz'),
           commandLine: kernelCommandLine({
             image: plan.image,
             profileWords: plan.profile.boot.commandLine,
-            squashfsUrl: this.#url(session, tokens.artifacts, 'rootfs.squashfs'),
+            rootWords: plan.profile.boot.rootCommandLine,
+            squashfsUrl: urls.squashfsUrl,
             seedUrl: this.#url(session, tokens.seed, 'seed/'),
             apiUrl: `https://${session.serverAddress}:${this.#parts.settings.apiPort()}`,
             caSha256: this.#parts.settings.caSha256,
+            sealWords: this.#parts.sealOf(plan.image)?.words,
           }),
         });
+      }
     }
   }
 
@@ -170,13 +194,16 @@ export class BootService {
     const machine = await this.#parts.machines.get(session.machineId);
     if (machine.state === 'discovered' || machine.state === 'retired')
       return this.#refuse(session, request, 403, `the machine is ${machine.state}`);
-    const { tokenId, initrd } = await this.#parts.mintTokenInitrd(session, machine);
+    const image = await this.#parts.images.pinned(session.image);
+    if (image === undefined) return this.#refuse(session, request, 404, 'the image is gone');
+    const { tokenId, initrd } = await this.#parts.mintTokenInitrd(session, machine, image);
     this.#record(session, { kind: 'boot-token-served', details: { tokenId } });
     return { kind: 'bytes', contentType: BINARY, body: initrd };
   }
 
   async #artifact(session: BootSession, request: BootRequest): Promise<BootResource> {
-    const image = session.image === undefined ? undefined : await this.#parts.images.find(session.image);
+    const image = session.image === undefined ? undefined : await this.#parts.images.pinned(session.image);
+    if (image !== undefined && request.name.endsWith('.sig')) return this.#signature(session, request, image);
     const found = image === undefined ? undefined : artifactOf(image, request.name);
     if (image === undefined || found === undefined) return this.#refuse(session, request, 404, 'no such file');
     const refused = await this.#count(session, request, 'artifact');
@@ -189,10 +216,22 @@ export class BootService {
       contentType: BINARY,
       onServed: (report: ServedReport) => {
         if (!report.complete) return;
-        const details = { image: image.name, sizeBytes: report.bytes, durationMs: report.durationMs };
+        const details = {
+          image: shortReference(`${image.name}@${image.digest}`),
+          sizeBytes: report.bytes,
+          durationMs: report.durationMs,
+        };
         this.#record(session, { kind: event, details });
       },
     };
+  }
+
+  async #signature(session: BootSession, request: BootRequest, image: BootImage): Promise<BootResource> {
+    const part = artifactOf(image, request.name.replace(/\.sig$/, ''))?.part;
+    if (part === undefined || this.#parts.signatures === undefined)
+      return this.#refuse(session, request, 404, 'no such file');
+    const refused = await this.#count(session, request, 'artifact');
+    return refused ?? { kind: 'bytes', contentType: BINARY, body: await this.#parts.signatures.of(part.digest) };
   }
 
   async #seed(session: BootSession, request: BootRequest): Promise<BootResource> {
@@ -246,10 +285,10 @@ export class BootService {
 type SessionEvent = Parameters<EventRecorder['record']>[0];
 
 function artifactOf(
-  image: Image,
+  image: BootImage,
   name: string,
 ):
-  | { readonly part: Image['kernel']; readonly event: 'kernel-served' | 'initrd-served' | 'squashfs-served' }
+  | { readonly part: BootImage['kernel']; readonly event: 'kernel-served' | 'initrd-served' | 'squashfs-served' }
   | undefined {
   switch (name) {
     case 'vmlinuz':
@@ -257,6 +296,7 @@ function artifactOf(
     case 'initrd.img':
       return { part: image.initrd, event: 'initrd-served' };
     case 'rootfs.squashfs':
+    case 'rootfs.iso': // casper takes what ends in .iso alone
       return { part: image.squashfs, event: 'squashfs-served' };
     default:
       return undefined;

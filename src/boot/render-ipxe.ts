@@ -11,6 +11,8 @@ export interface NetbootScript {
   /** The second initrd, which carries the enrollment token. */
   readonly tokenInitrdUrl: string;
   readonly commandLine: readonly string[];
+  /** Detached signatures for loaders that have imgverify and trust this server; without it a loader is asked for nothing. */
+  readonly signatureUrls?: { readonly kernel: string; readonly initrd: string } | undefined;
   /** This script's own URL, asked again after a failure. */
   readonly scriptUrl: string;
 }
@@ -24,7 +26,9 @@ export function renderNetboot(script: NetbootScript): string {
     `echo Muster: ${plain(script.title)}`,
     'imgfree',
     `kernel --name vmlinuz ${script.kernelUrl} initrd=initrd.img initrd=token.cpio.gz ${script.commandLine.join(' ')} || goto failed`,
+    ...verified('vmlinuz', script.signatureUrls?.kernel),
     `initrd --name initrd.img ${script.initrdUrl} || goto failed`,
+    ...verified('initrd.img', script.signatureUrls?.initrd),
     `initrd --name token.cpio.gz ${script.tokenInitrdUrl} || goto failed`,
     'boot || goto failed',
     ':failed',
@@ -67,6 +71,11 @@ export function renderLocalDisk(local: { readonly reason: string }): string {
     'iseq ${platform} pcbios && sanboot --no-describe --drive 0x80 ||',
     'exit 0',
   ]);
+}
+
+/** A loader without the command, or one that trusts somebody else, goes no further (ipxe.org/cmd/imgverify). */
+function verified(name: string, signatureUrl: string | undefined): readonly string[] {
+  return signatureUrl === undefined ? [] : [`imgverify ${name} ${signatureUrl} || goto failed`];
 }
 
 function render(lines: readonly string[]): string {

@@ -65,12 +65,26 @@ export type TokenAnswer = z.output<typeof tokenSchema>;
 
 const part = z.looseObject({ digest: z.string(), sizeBytes: z.number() });
 const imageSchema = z.looseObject({
+  reference: z.string(),
   name: z.string(),
-  family: z.string(),
-  kernel: part,
-  initrd: part,
-  squashfs: part,
-  commandLine: z.array(z.string()),
+  digest: z.string(),
+  tags: z.array(z.string()),
+  channels: z.array(z.string()),
+  state: z.enum(['queued', 'converting', 'ready', 'refused', 'not-converted']),
+  percent: z.number().optional(),
+  refusal: z.looseObject({ code: z.string(), detail: z.string() }).optional(),
+  image: z
+    .looseObject({
+      family: z.string(),
+      kernel: part,
+      initrd: part,
+      squashfs: part,
+      commandLine: z.array(z.string()),
+      os: z.looseObject({ id: z.string(), versionId: z.string().optional(), prettyName: z.string().optional() }),
+      kairos: z.looseObject({ version: z.string(), flavor: z.string().optional() }).optional(),
+      architecture: z.string(),
+    })
+    .optional(),
   createdAt: z.number(),
 });
 export type ImageAnswer = z.output<typeof imageSchema>;
@@ -102,6 +116,7 @@ export const answers = {
   events: z.looseObject({ events: z.array(bootEventSchema) }),
   images: z.looseObject({ images: z.array(imageSchema) }),
   image: z.looseObject({ image: imageSchema }),
+  collection: z.looseObject({ digests: z.array(z.string()), sizeBytes: z.number() }),
   loaders: z.looseObject({ loaders: z.array(loaderSchema) }),
   status: z.looseObject({
     version: z.string(),

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import type { Sha256 } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { BlobStore } from './blob-store.ts';
-import { parseDigest, type Digest } from './image.ts';
+import { parseDigest, type Digest } from './digest.ts';
 import { parseLoaderCatalogue, type CatalogueLoader, type LoaderRecord } from './loaders.ts';
 
 const LOADER_LIMIT_BYTES = 64 * 1024 * 1024;

@@ -4,7 +4,7 @@ import { load, YAMLException } from 'js-yaml';
 import { z } from 'zod';
 import type { Architecture } from '../boot/architecture.ts';
 import { AppError } from '../errors.ts';
-import type { Digest } from './image.ts';
+import type { Digest } from './digest.ts';
 
 /** A loader whose bytes are in the blob store. `sizeBytes` and `digest` are of those bytes. */
 export interface LoaderRecord {

@@ -3,7 +3,7 @@ import { planBoot, type BootPlan } from '../boot/plan-boot.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import type { Clock, RandomSource } from '../clock.ts';
 import type { EventRecorder } from '../events/event-recorder.ts';
-import type { ImageStore } from '../images/image-store.ts';
+import type { ImageCatalogue } from '../images/image-catalogue.ts';
 import { parseMacAddress, type MacAddress } from '../protocol/mac-address.ts';
 import { nextState, type Machine, type MachineId, type MachineTrigger } from './machine.ts';
 import type { MachineStore } from './machine-store.ts';
@@ -53,7 +53,7 @@ export type Explanation =
 
 export interface MachineServiceParts {
   readonly store: MachineStore;
-  readonly images: ImageStore;
+  readonly images: Pick<ImageCatalogue, 'resolve'>;
   readonly sightings: SightingRecorder;
   readonly profiles: ProfileService;
   readonly events: EventRecorder;
@@ -64,7 +64,7 @@ export interface MachineServiceParts {
 
 export class MachineService {
   readonly #store: MachineStore;
-  readonly #images: ImageStore;
+  readonly #images: Pick<ImageCatalogue, 'resolve'>;
   readonly #sightings: SightingRecorder;
   readonly #profiles: ProfileService;
   readonly #events: EventRecorder;
@@ -157,7 +157,7 @@ export class MachineService {
   /** What a machine on record shall do when it boots now. */
   async plan(machine: Machine): Promise<BootPlan> {
     const profile = this.#profiles.profileOf(machine);
-    const image = profile === undefined ? undefined : await this.#images.find(profile.boot.image);
+    const image = profile === undefined ? undefined : await this.#images.resolve(profile.boot.image);
     return planBoot(machine, profile, image);
   }
 

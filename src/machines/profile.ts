@@ -1,6 +1,6 @@
 // A profile: which machines it is for, what they boot and which configuration they get. Parsed from config/profiles/*.yaml. Pure.
 import { z } from 'zod';
-import { IMAGE_NAME_PATTERN } from '../images/image.ts';
+import { parseImageReference } from '../images/image-reference.ts';
 
 const text = z.string().min(1);
 /** One or several patterns; `*` stands for any text. Any one of them has to fit. */
@@ -36,10 +36,17 @@ export const profileSchema = z.strictObject({
   hostname: text.optional(),
   labels: z.record(text, z.string()).default({}),
   boot: z.strictObject({
-    image: z.string().regex(IMAGE_NAME_PATTERN, 'not an image name (lower case, like fleet/os)'),
+    image: z
+      .string()
+      .refine(
+        (reference) => parseImageReference(reference) !== undefined,
+        'not the name of an image: NAME, NAME:TAG, NAME@CHANNEL or NAME@sha256:…, the name in lower case, like fleet/os',
+      ),
     /** What an active machine does when it asks again: its image once more, or its own disk. */
     whenActive: z.enum(['netboot', 'local-disk']).default('netboot'),
     commandLine: z.array(commandLineWord).default([]),
+    /** In the place of the words by which the image's family finds its root; `{squashfs}` and `{seed}` stand for the URLs. */
+    rootCommandLine: z.array(commandLineWord).optional(),
   }),
   /** Names of files in the cloud-config folder without `.yaml`, merged in this order. */
   cloudConfig: z.array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)).default([]),

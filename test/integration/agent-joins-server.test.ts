@@ -57,7 +57,7 @@ describe('agent and server', () => {
         interfaces: ['lo'],
         dhcp: { ...settings.dhcp, mode: 'off' },
         tftp: { ...settings.tftp, enabled: false },
-        http: { port: http },
+        http: { port: http, artifactsUrl: '' },
         api: { ...settings.api, port: api },
         agent: { heartbeatSeconds: 1 },
         profilesDirectory: at('profiles'),

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CliWorld } from '../support/cli-world.ts';
 import { anImage } from '../support/domain-builders.ts';
+import { viewOf } from '../support/fake-catalogue.ts';
 
 let world: CliWorld;
 
@@ -13,41 +14,65 @@ afterEach(() => world[Symbol.asyncDispose]());
 
 describe('muster images import', () => {
   const WORDS = ['images', 'import', 'fleet/os', 'kernel=k', 'initrd=i', 'squashfs=s'];
+  const V2 = '/v2/fleet/os';
 
-  it('sends what the server does not have yet, then names the image', async () => {
+  /** As a registry takes blobs that it has not. */
+  function takesUploads(): void {
+    world.answer(`POST ${V2}/blobs/uploads/`, (_request, response) =>
+      response.writeHead(202, { location: `${V2}/blobs/uploads/1` }).end(),
+    );
+    world.answer(`PUT ${V2}/blobs/uploads/1`, {}, 201);
+  }
+
+  it('sends what the registry does not have yet, then the boot manifest under its tag', async () => {
     const digests = await someFiles();
-    world.answer(`HEAD /blobs/${digests.initrd}`, {});
-    world.answer(`PUT /blobs/${digests.kernel}`, {}, 201);
-    world.answer(`PUT /blobs/${digests.squashfs}`, {}, 200);
-    world.answer('PUT /images/fleet/os', { image: anImage({ name: 'fleet/os' }) });
+    takesUploads();
+    world.answer(`HEAD ${V2}/blobs/${digests.initrd}`, (_request, response) => response.writeHead(200).end());
+    world.answer(`PUT ${V2}/manifests/latest`, {}, 201);
+    world.answer('GET /images/fleet/os%3Alatest', { image: viewOf(anImage({ name: 'fleet/os' })) });
     const { status, stdout, stderr } = await world.run([...WORDS, '--cmdline', 'quiet', 'console=ttyS0 panic=5']);
-    expect({ status, stdout }).toEqual({ status: 0, stdout: '  ✓ image fleet/os is ready\n' });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '  ✓ image fleet/os:latest is ready\n' });
     expect(stderr).toMatch(/send initrd +is there already/);
     expect(stderr).toMatch(/send squashfs +✓ 3\.00 MiB/);
-    expect(world.lines()).toEqual([
-      `HEAD /blobs/${digests.kernel}`,
-      `PUT /blobs/${digests.kernel}`,
-      `HEAD /blobs/${digests.initrd}`,
-      `HEAD /blobs/${digests.squashfs}`,
-      `PUT /blobs/${digests.squashfs}`,
-      'PUT /images/fleet/os',
-    ]);
-    const sent = world.seen.find(({ line }) => line.startsWith(`PUT /api/v1/blobs/${digests.squashfs}`));
-    expect(digestOf(sent?.body ?? '')).toBe(digests.squashfs);
-    expect(JSON.parse(String(world.seen.at(-1)?.body))).toEqual({
+    const bodyOf = (start: string) =>
+      world.seen.findLast(({ line }) => line.startsWith(start))?.body ?? Buffer.alloc(0);
+    expect(digestOf(bodyOf(`PUT ${V2}/blobs/uploads/1?digest=${encodeURIComponent(digests.squashfs)}`))).toBe(
+      digests.squashfs,
+    );
+    const manifest = JSON.parse(String(bodyOf(`PUT ${V2}/manifests/latest`))) as {
+      artifactType: string;
+      config: { digest: string };
+      layers: { digest: string }[];
+    };
+    expect(manifest.artifactType).toBe('application/vnd.muster.boot.v1');
+    expect(manifest.layers.map(({ digest }) => digest)).toEqual([digests.kernel, digests.initrd, digests.squashfs]);
+    const config = bodyOf(`PUT ${V2}/blobs/uploads/1?digest=${encodeURIComponent(manifest.config.digest)}`);
+    expect(JSON.parse(String(config))).toMatchObject({
       family: 'dracut-livenet',
-      ...digests,
       commandLine: ['quiet', 'console=ttyS0', 'panic=5'],
     });
   });
 
-  it('tells what the server has against an upload', async () => {
-    const { kernel } = await someFiles();
-    const error = { code: 'payload-too-large', message: 'A blob may have at most 5 bytes.' };
-    world.answer(`PUT /blobs/${kernel}`, { error }, 413);
+  it('tells what the registry has against an upload', async () => {
+    await someFiles();
+    takesUploads();
+    const errors = [{ code: 'SIZE_INVALID', message: 'At most 5 bytes are taken.' }];
+    world.answer(`PUT ${V2}/blobs/uploads/1`, { errors }, 413);
     const { status, stderr } = await world.run(WORDS);
     expect(status).toBe(1);
-    expect(stderr).toContain('muster: A blob may have at most 5 bytes. [payload-too-large]');
+    expect(stderr).toContain('At most 5 bytes are taken.');
+  });
+
+  it('says why no machine can boot what was imported', async () => {
+    await someFiles();
+    takesUploads();
+    world.answer(`PUT ${V2}/manifests/latest`, {}, 201);
+    const refusal = { code: 'no-kernel', detail: 'The image has no kernel. Fix: install one in it.' };
+    const { image: _, ...view } = viewOf(anImage({ name: 'fleet/os' }));
+    world.answer('GET /images/fleet/os%3Alatest', { image: { ...view, state: 'refused', refusal } });
+    const { status, stderr } = await world.run(WORDS);
+    expect(status).toBe(1);
+    expect(stderr).toContain('no machine can boot it: The image has no kernel. Fix: install one in it. [no-kernel]');
   });
 
   it.each([
@@ -55,6 +80,15 @@ describe('muster images import', () => {
     ['a part that there is not', ['images', 'import', 'x', 'rootfs=k'], '"rootfs" is no part of an image'],
     ['a name that cannot be', ['images', 'import', 'A b', 'kernel=k'], '"A b" cannot be the name of an image'],
     ['a path that is no file', ['images', 'import', 'x', 'kernel=.', 'initrd=.', 'squashfs=.'], 'is not a file'],
+    ['a source without a name', ['images', 'import', 'dir:.'], 'The image needs a name'],
+    ['a name that is no tag', ['images', 'import', 'dir:.', '--name', 'a@stable'], 'a@stable is no tag'],
+    ['a source that there is not', ['images', 'import', 'ftp:x', '--name', 'a'], '"ftp:x" is no source of images'],
+    [
+      'a family that there is not',
+      ['images', 'import', 'iso:x', '--name', 'a', '--family', 'beos'],
+      'dracut-livenet, kairos',
+    ],
+    ['a platform that is none', ['images', 'import', 'oci:x', '--name', 'a', '--platform', 'amd64'], 'linux/amd64'],
   ])('refuses %s as wrong usage, before anything is sent', async (_, words, expected) => {
     const { status, stderr } = await world.run(words);
     expect({ status, seen: world.lines() }).toEqual({ status: 2, seen: [] });
@@ -74,11 +108,13 @@ describe('muster images import', () => {
   }
 });
 
-describe('muster images list and remove', () => {
-  it('list and remove', async () => {
-    world.answer('GET /images', { images: [anImage()] });
-    world.answer('DELETE /images/debian-12', (_request, response) => response.writeHead(204).end());
-    expect((await world.run(['images', 'list'])).stdout).toMatch(/debian-12 +7\.63 MiB/);
+describe('muster images list, show and remove', () => {
+  it('go by the names of the registry', async () => {
+    world.answer('GET /images', { images: [viewOf(anImage())] });
+    world.answer('GET /images/debian-12%40stable', { image: viewOf(anImage()) });
+    world.answer('DELETE /images/debian-12%3Alatest', (_request, response) => response.writeHead(204).end());
+    expect((await world.run(['images', 'list'])).stdout).toMatch(/debian-12:latest +dddddddddddd +ready/);
+    expect((await world.run(['images', 'show', 'debian-12@stable'])).stdout).toMatch(/Kernel +7\.63 MiB/);
     expect((await world.run(['images', 'remove', 'debian-12'])).stdout).toContain('debian-12 is removed');
   });
 });

@@ -33,7 +33,7 @@ describe('config/muster.yaml', () => {
 
 describe('the environment', () => {
   it.each(SETTING_KEYS.map((key) => [key.variable, key] as const))('%s reaches its key', (variable, key) => {
-    const other = differentFrom(key.standard);
+    const other = differentFrom(key.standard, key.name);
     const settings = parseSettings({ name: 'none', text: '' }, { [variable]: other.text });
     const value = key.path.reduce<unknown>((at, part) => (at as Record<string, unknown>)[part], settings);
     // A choice refuses a made-up word, so its default is set again and only the way there is proven.
@@ -79,9 +79,13 @@ function places() {
 }
 
 /** A value that is not the default, where the kind of the key alone allows to make one up. */
-function differentFrom(standard: unknown): { readonly text: string; readonly value: unknown } {
+function differentFrom(standard: unknown, name: string): { readonly text: string; readonly value: unknown } {
   if (typeof standard === 'number') return { text: String(standard + 1), value: standard + 1 };
   if (typeof standard === 'boolean') return { text: String(!standard), value: !standard };
+  if (name === 'images.upstream') {
+    const [url, prefix, username] = ['https://registry.example.org', '', 'muster'];
+    return { text: url, value: [{ url, prefix, username }] };
+  }
   if (Array.isArray(standard)) return { text: 'one,two', value: ['one', 'two'] };
   return { text: String(standard), value: standard };
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parseDigest } from '../../src/images/image.ts';
+import { parseDigest } from '../../src/images/digest.ts';
 import { openFileBlobStore } from '../../src/storage/files/file-blob-store.ts';
 import { aDigest } from '../support/domain-builders.ts';
 

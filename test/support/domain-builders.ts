@@ -3,7 +3,9 @@ import type { BootSession, BootSessionId } from '../../src/boot-sessions/boot-se
 import type { CertificateRecord } from '../../src/enrollment/enrollment-store.ts';
 import type { TokenRecord } from '../../src/enrollment/enrollment-token.ts';
 import type { NewBootEvent } from '../../src/events/boot-event.ts';
-import { parseDigest, type Digest, type Image } from '../../src/images/image.ts';
+import type { BootImage } from '../../src/images/boot-image.ts';
+import type { Conversion, ConversionState } from '../../src/images/conversion.ts';
+import { parseDigest, type Digest } from '../../src/images/digest.ts';
 import type { Machine, MachineId } from '../../src/machines/machine.ts';
 import { parseMacAddress, type MacAddress } from '../../src/protocol/mac-address.ts';
 
@@ -104,15 +106,23 @@ export function anEvent(
   };
 }
 
-export function anImage(overrides: Partial<Image> = {}): Image {
+export function anImage(overrides: Partial<BootImage> = {}): BootImage {
   return {
     name: 'debian-12',
+    digest: aDigest('d'),
     family: 'dracut-livenet',
     kernel: { digest: aDigest('a'), sizeBytes: 8_000_000 },
     initrd: { digest: aDigest('b'), sizeBytes: 40_000_000 },
     squashfs: { digest: aDigest('c'), sizeBytes: 400_000_000 },
     commandLine: [],
-    createdAt: NOON,
+    os: { id: 'debian', versionId: '12' },
+    architecture: 'amd64',
     ...overrides,
   };
+}
+
+/** Of the image that anImage gives, queued at noon. */
+export function aConversion(overrides: Partial<Omit<Conversion, 'state'>> & Partial<ConversionState> = {}): Conversion {
+  const row = { repository: 'debian-12', digest: aDigest('d'), queuedAt: NOON, changedAt: NOON, attempts: 0 };
+  return { ...row, state: 'queued', ...overrides } as Conversion;
 }

@@ -13,6 +13,7 @@ import { profileSchema, type Profile } from '../../src/machines/profile.ts';
 import { SightingRecorder } from '../../src/machines/sighting-recorder.ts';
 import { createMemoryStores } from '../../src/storage/memory/create-memory-stores.ts';
 import { NOON, aDigest } from './domain-builders.ts';
+import { FakeCatalogue } from './fake-catalogue.ts';
 
 export const sha256: Sha256 = (data) => createHash('sha256').update(data).digest('hex');
 
@@ -57,10 +58,10 @@ export function aServiceWorld(
   });
   const onFailure = (error: unknown) => failures.push(error);
   const sightings = new SightingRecorder({ store: stores.machines, ...{ clock, scheduler, onFailure } });
+  const images = new FakeCatalogue();
   const machines = new MachineService({
     store: stores.machines,
-    images: stores.images,
-    ...{ sightings, profiles, events, clock, random },
+    ...{ images, sightings, profiles, events, clock, random },
     settings: { unknownMachines: options.unknownMachines ?? 'discover', maxMachines: options.maxMachines ?? 100 },
   });
   const sessions = new BootSessionService({
@@ -71,18 +72,18 @@ export function aServiceWorld(
   const minted: string[] = [];
   const loader: StoredLoader = { name: 'ipxe.efi', digest: aDigest('e'), sizeBytes: 1000 };
   const boot = new BootService({
-    ...{ sessions, machines, events },
-    images: stores.images,
+    ...{ sessions, machines, images, events },
     loaders: new Map([[loader.name, loader]]),
     mintTokenInitrd: (session) => {
       minted.push(session.id);
       return Promise.resolve({ tokenId: `tok_${minted.length}`, initrd: Buffer.from('initrd') });
     },
-    settings: { httpPort: () => 8080, apiPort: () => 8443, caSha256: 'c'.repeat(64) },
+    settings: { httpPort: () => 8080, apiPort: () => 8443, caSha256: 'c'.repeat(64), artifactsUrl: '' },
+    sealOf: () => undefined,
   });
   const recorded = async (): Promise<readonly BootEvent[]> => {
     await events.flush();
     return stores.events.query({ limit: 1000 });
   };
-  return { clock, stores, events, sightings, machines, sessions, boot, minted, failures, recorded };
+  return { clock, stores, images, events, sightings, machines, sessions, boot, minted, failures, recorded };
 }

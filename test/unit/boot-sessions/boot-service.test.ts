@@ -6,7 +6,7 @@ import { aProfile, aServiceWorld } from '../../support/service-world.ts';
 
 async function aBoot(options: Parameters<typeof aServiceWorld>[0] = { unknownMachines: 'enroll' }) {
   const world = aServiceWorld(options);
-  await world.stores.images.put(anImage());
+  world.images.put(anImage());
   const machine = await world.machines.observe({ mac: aMac(), architecture: 'x64-uefi' });
   if (machine === undefined) throw new Error('no machine');
   const asked = { mac: aMac(), architecture: 'x64-uefi', serverAddress: '192.0.2.1' };

@@ -3,32 +3,28 @@ import { describe, expect, it } from 'vitest';
 import { kernelCommandLine } from '../../../src/boot/kernel-command-line.ts';
 import { planBoot } from '../../../src/boot/plan-boot.ts';
 import { renderLocalDisk, renderNetboot, renderWait } from '../../../src/boot/render-ipxe.ts';
-import type { Digest, Image } from '../../../src/images/image.ts';
 import { MACHINE_STATES } from '../../../src/machines/machine.ts';
 import { profileSchema } from '../../../src/machines/profile.ts';
 import { parseMacAddress } from '../../../src/protocol/mac-address.ts';
+import { anImage } from '../../support/domain-builders.ts';
+import { referenceOf } from '../../support/fake-catalogue.ts';
 
-const part = { digest: `sha256:${'0'.repeat(64)}` as Digest, sizeBytes: 1 };
-const image: Image = {
-  name: 'debian-12',
-  family: 'dracut-livenet',
-  kernel: part,
-  initrd: part,
-  squashfs: part,
-  commandLine: ['console=ttyS0'],
-  createdAt: 0,
-};
+const image = anImage({ commandLine: ['console=ttyS0'] });
+const found = { kind: 'image', image, reference: referenceOf(image) } as const;
 const mac = parseMacAddress('52:54:00:00:00:01')!;
 const profile = profileSchema.parse({ name: 'lab', boot: { image: 'debian-12', commandLine: ['quiet'] } });
 const localDisk = profileSchema.parse({ name: 'lab', boot: { image: 'debian-12', whenActive: 'local-disk' } });
 
 describe('planBoot', () => {
   it('boots the image of the profile once the machine is approved', () => {
-    expect(planBoot({ state: 'approved', macs: [mac] }, profile, image)).toMatchObject({ kind: 'netboot' });
+    expect(planBoot({ state: 'approved', macs: [mac] }, profile, found)).toMatchObject({
+      kind: 'netboot',
+      reference: `debian-12@${image.digest}`,
+    });
   });
 
   it('lets a discovered machine wait and names the command that ends the wait', () => {
-    expect(planBoot({ state: 'discovered', macs: [mac] }, profile, image)).toMatchObject({
+    expect(planBoot({ state: 'discovered', macs: [mac] }, profile, found)).toMatchObject({
       kind: 'wait',
       hint: `muster machines approve ${mac}`,
     });
@@ -36,7 +32,7 @@ describe('planBoot', () => {
 
   it('sends an active machine to its disk when the profile says local-disk, and no other machine', () => {
     for (const state of MACHINE_STATES) {
-      const { kind } = planBoot({ state, macs: [mac] }, localDisk, image);
+      const { kind } = planBoot({ state, macs: [mac] }, localDisk, found);
       if (state === 'active' || state === 'retired') expect(kind).toBe('local-disk');
       else expect(kind).not.toBe('local-disk');
     }
@@ -46,8 +42,15 @@ describe('planBoot', () => {
     expect(planBoot({ state: 'approved', macs: [mac] }, undefined, undefined)).toMatchObject({
       reason: 'no profile fits this machine',
     });
-    expect(planBoot({ state: 'approved', macs: [mac] }, profile, undefined)).toMatchObject({
-      reason: 'image debian-12 is not in the store',
+    const none = {
+      kind: 'none',
+      reason: 'image debian-12 is being converted (43 %)',
+      hint: 'muster images list',
+    } as const;
+    expect(planBoot({ state: 'approved', macs: [mac] }, profile, none)).toMatchObject({
+      kind: 'wait',
+      reason: 'image debian-12 is being converted (43 %)',
+      hint: 'muster images list',
     });
   });
 });
@@ -66,6 +69,30 @@ describe('kernelCommandLine', () => {
     expect(words).toContain('ds=nocloud;dsmode=net;s=http://10.0.0.1:8080/boot/S/seed/');
     expect(words).toContain(`muster.ca=sha256:${'f'.repeat(64)}`);
     expect(words.slice(-2)).toEqual(['console=ttyS0', 'quiet']);
+  });
+
+  const urls = { squashfsUrl: 'http://s/boot/A/rootfs.squashfs', seedUrl: 'http://s/boot/S/seed/' };
+  const line = (rest: object): string =>
+    kernelCommandLine({ image, profileWords: [], ...urls, apiUrl: 'https://s', caSha256: 'f', ...rest }).join(' ');
+
+  it.each([
+    ['dracut-livenet', 'root=live:http://s/boot/A/rootfs.squashfs rd.live.image'],
+    ['kairos', 'rd.cos.disable netboot install-mode selinux=0 net.ifnames=1'],
+    ['kairos', 'kairos.config_url=http://s/boot/S/seed/user-data config_url=http://s/boot/S/seed/user-data'],
+    ['debian-live', 'boot=live components fetch=http://s/boot/A/rootfs.squashfs'],
+    // casper's do_urlmount takes what ends in .iso alone.
+    ['casper', 'netboot=url url=http://s/boot/A/rootfs.iso'],
+    ['alpine', 'modloop=http://s/boot/A/rootfs.squashfs'],
+  ] as const)('tells the initrd of %s where its root is: %s', (family, expected) => {
+    expect(line({ image: anImage({ family }) })).toContain(expected);
+  });
+
+  it("gives a profile's own words in the place of the family's", () => {
+    const words = line({ rootWords: ['root=myroot:{squashfs}', 'seed={seed}'] });
+    expect(words).toMatch(
+      /^root=myroot:http:\/\/s\/boot\/A\/rootfs\.squashfs seed=http:\/\/s\/boot\/S\/seed\/ ds=nocloud/,
+    );
+    expect(words).not.toContain('root=live:');
   });
 });
 

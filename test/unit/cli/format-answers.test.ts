@@ -2,12 +2,13 @@ import { describe, expect, it } from 'vitest';
 import type { ImageAnswer } from '../../../src/cli/api-answers.ts';
 import { formatBanner } from '../../../src/cli/format-banner.ts';
 import { formatEvent, sentenceOf } from '../../../src/cli/format-events.ts';
-import { formatImages, formatLoaders } from '../../../src/cli/format-images.ts';
+import { formatImage, formatImages, formatLoaders } from '../../../src/cli/format-images.ts';
 import { formatProgress, formatProgressEnd } from '../../../src/cli/format-progress.ts';
 import { formatTokenRemark, formatTokens } from '../../../src/cli/format-tokens.ts';
 import { PLAIN } from '../../../src/cli/style.ts';
 import type { BootEvent } from '../../../src/events/boot-event.ts';
 import { aMac, anEvent, anImage, aToken, NOON } from '../../support/domain-builders.ts';
+import { viewOf } from '../../support/fake-catalogue.ts';
 
 const LAYOUT = { style: PLAIN, columns: undefined };
 
@@ -89,11 +90,27 @@ describe('formatTokens', () => {
 
 describe('formatImages and formatLoaders', () => {
   it('show sizes and command lines', () => {
-    const image = JSON.parse(JSON.stringify(anImage({ commandLine: ['quiet'] }))) as ImageAnswer;
-    expect(formatImages([image], NOON + 5000, LAYOUT)).toMatch(
-      /debian-12 +7\.63 MiB +38\.1 MiB +381 MiB +5 s ago +quiet/,
+    expect(formatImages([anAnswer()], NOON + 5000, LAYOUT)).toMatch(
+      /debian-12:latest +dddddddddddd +ready +dracut-livenet +381 MiB +5 s ago +debian 12/,
     );
     expect(formatImages([], NOON, LAYOUT)).toContain('muster images import');
+    const text = formatImage(anAnswer(), NOON + 5000, LAYOUT);
+    expect(text).toMatch(/Kernel +7\.63 MiB +sha256:aaaa/);
+    expect(text).toMatch(/Command line +quiet$/m);
+  });
+
+  it('say how far a conversion is, and why there is none', () => {
+    const { image: _, ...rest } = anAnswer();
+    const refusal = { code: 'no-kernel', detail: 'The image has no kernel.' };
+    const views: ImageAnswer[] = [
+      { ...rest, tags: ['v1', 'v2'], channels: ['stable'], state: 'converting', percent: 43 },
+      { ...rest, state: 'refused', refusal },
+    ];
+    expect(formatImages(views, NOON, LAYOUT)).toMatch(/debian-12:v1, v2, @stable +dddddddddddd +converting 43 %/);
+    expect(formatImages(views, NOON, LAYOUT)).toMatch(/refused: no-kernel/);
+    expect(formatImage({ ...rest, state: 'refused', refusal }, NOON, LAYOUT)).toMatch(
+      /Why +The image has no kernel\.$/m,
+    );
   });
 
   it('mark a loader of a version that was not tested', () => {
@@ -128,3 +145,7 @@ describe('formatProgress', () => {
     expect(line).toBe('  send kernel        ✓ 1.00 MiB in 0.5 s, 2.00 MiB/s\n');
   });
 });
+
+function anAnswer(): ImageAnswer {
+  return JSON.parse(JSON.stringify(viewOf(anImage({ commandLine: ['quiet'] })))) as ImageAnswer;
+}

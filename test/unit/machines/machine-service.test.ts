@@ -143,7 +143,7 @@ describe('explain', () => {
     const world = aServiceWorld({
       profiles: [aProfile(), aProfile({ name: 'big', priority: 5, match: { vendor: 'Dell*' } })],
     });
-    await world.stores.images.put(anImage());
+    world.images.put(anImage());
     await world.machines.observe(seen);
     expect(await world.machines.explain(aMac())).toMatchObject({ winner: 'lab', plan: { kind: 'wait' } });
     expect(await world.machines.explain('aa:bb:cc:00:00:01')).toMatchObject({

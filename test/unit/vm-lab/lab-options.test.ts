@@ -21,9 +21,9 @@ describe('parseLabOptions', () => {
     });
   });
 
-  it('gives kill-server one machine', () => {
-    expect(parseLabOptions(['kill-server'])).toMatchObject({ scenario: 'kill-server', firmwares: ['ovmf-pxe'] });
-    const two = ['kill-server', '--firmware', 'ovmf-pxe', '--firmware', 'ovmf-http'];
+  it.each(['kill-server', 'registry-boot'])('gives %s one machine', (scenario) => {
+    expect(parseLabOptions([scenario])).toMatchObject({ scenario, firmwares: ['ovmf-pxe'] });
+    const two = [scenario, '--firmware', 'ovmf-pxe', '--firmware', 'ovmf-http'];
     expect(parseLabOptions(two)).toMatchObject({ kind: 'wrong' });
   });
 

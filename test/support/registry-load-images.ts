@@ -1,0 +1,54 @@
+// Small container images that share layers, each with something of its own; some of them with kernel and initrd, so that they
+// can be booted.
+import { randomBytes, randomInt } from 'node:crypto';
+import { aDracutInitrd } from './initrd-builders.ts';
+import { aContainerImage, aLayer, type ContainerImage, type Content } from './oci-layout.ts';
+
+type Layer = Awaited<ReturnType<typeof aLayer>>;
+
+export interface LoadImage extends ContainerImage {
+  readonly bootable: boolean;
+}
+
+const SHARED_LAYERS = 6;
+const LAYER_BYTES = 400_000;
+
+export class LoadImages {
+  readonly #shared: readonly Layer[];
+  readonly #boot: Layer;
+  #count = 0;
+
+  private constructor(shared: readonly Layer[], boot: Layer) {
+    this.#shared = shared;
+    this.#boot = boot;
+  }
+
+  static async create(): Promise<LoadImages> {
+    const shared = await Promise.all(
+      Array.from({ length: SHARED_LAYERS }, (_, index) =>
+        aLayer({ [`usr/shared-${index}`]: randomBytes(LAYER_BYTES) }),
+      ),
+    );
+    const boot = await aLayer({
+      'boot/vmlinuz-6.1.0': Buffer.concat([Buffer.from('MZ'), randomBytes(100_000)]),
+      'boot/initrd.img-6.1.0': aDracutInitrd(),
+      'etc/os-release': 'ID=load\nVERSION_ID=1\nPRETTY_NAME="Load"\n',
+    });
+    return new LoadImages(shared, boot);
+  }
+
+  /** Two layers that others have as well, and one that nobody has. */
+  async next({ bootable }: { readonly bootable: boolean }): Promise<LoadImage> {
+    this.#count += 1;
+    const own = await aLayer({ 'etc/own': `${this.#count}\n`, 'usr/own': randomBytes(1 + randomInt(LAYER_BYTES)) });
+    const first = randomInt(SHARED_LAYERS);
+    const second = (first + 1 + randomInt(SHARED_LAYERS - 1)) % SHARED_LAYERS;
+    const shared = [first, second].flatMap((index) => this.#shared[index] ?? []);
+    return { ...aContainerImage([...(bootable ? [this.#boot] : []), ...shared, own]), bootable };
+  }
+}
+
+/** In the order in which they are pushed. */
+export function blobsOf({ config, layers }: ContainerImage): readonly Content[] {
+  return [...layers, config];
+}
