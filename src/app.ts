@@ -3,9 +3,10 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Logger } from 'pino';
+import { openImages, type Images } from './app-images.ts';
 import { availableLoaders } from './boot/default-loaders.ts';
-import { buildTokenInitrd } from './boot/build-token-initrd.ts';
-import { BootService, type StoredLoader } from './boot-sessions/boot-service.ts';
+import { openBootService } from './app-boot.ts';
+import type { BootService } from './boot-sessions/boot-service.ts';
 import { BootSessionService } from './boot-sessions/boot-session-service.ts';
 import type { ServedAddresses } from './cli/format-banner.ts';
 import { JoseTokenSigner } from './crypto/jose-token-signer.ts';
@@ -13,7 +14,6 @@ import { openKeyRing, type KeyRing } from './crypto/key-ring.ts';
 import { issueServerCertificates } from './crypto/server-certificates.ts';
 import { X509CertificateAuthority } from './crypto/x509-certificate-authority.ts';
 import { EnrollmentService } from './enrollment/enrollment-service.ts';
-import { bootSessionMaker } from './enrollment/token-maker.ts';
 import { EventRecorder } from './events/event-recorder.ts';
 import { buildHttp, type ApiHttpParts } from './http/build-http.ts';
 import { EventStreams } from './http/event-streams.ts';
@@ -106,6 +106,7 @@ interface Core {
   readonly stores: Stores;
   readonly blobs: BlobStore;
   readonly loaders: readonly LoaderRecord[];
+  readonly images: Images;
   readonly events: EventRecorder;
   readonly machines: MachineService;
   readonly sessions: BootSessionService;
@@ -128,7 +129,8 @@ async function openCore(
   const database = await openDatabase(join(settings.dataDirectory, 'muster.db'));
   undo.push(() => database.destroy());
   const stores = createSqlStores(database);
-  const blobs = await openFileBlobStore(join(settings.dataDirectory, 'blobs'));
+  const blobDirectory = join(settings.dataDirectory, 'blobs');
+  const blobs = await openFileBlobStore(blobDirectory);
   const events = new EventRecorder({
     log: stores.events,
     clock,
@@ -148,9 +150,16 @@ async function openCore(
   });
   undo.push(() => sightings.flush());
   const profiles = new ProfileService({ ...configuration, sha256 });
+  let loaders: readonly LoaderRecord[] = [];
+  const images = await openImages({
+    ...{ settings, stores, blobs, blobDirectory, events, clock, scheduler, logger },
+    loaders: () => loaders,
+  });
+  undo.push(() => images.close());
+  undo.push(() => images.conversions.stop());
   const machines = new MachineService({
     store: stores.machines,
-    images: stores.images,
+    images: images.catalogue,
     ...{ sightings, profiles, events, clock, random },
     settings: { unknownMachines: settings.enrollment.unknownMachines, maxMachines: settings.limits.machines },
   });
@@ -176,8 +185,10 @@ async function openCore(
     ...{ clock, random, sha256 },
     settings: settings.boot,
   });
-  keepTidy(settings, { stores, sessions }, logger, undo);
-  return { keys, stores, blobs, loaders: await openLoaders(blobs, logger), events, machines, sessions, enrollment };
+  keepTidy(settings, { stores, sessions, images }, logger, undo);
+  loaders = await openLoaders(blobs, logger);
+  images.conversions.start();
+  return { keys, stores, blobs, loaders, images, events, machines, sessions, enrollment };
 }
 
 async function openLoaders(blobs: BlobStore, logger: Logger): Promise<readonly LoaderRecord[]> {
@@ -192,13 +203,20 @@ async function openLoaders(blobs: BlobStore, logger: Logger): Promise<readonly L
   });
 }
 
-/** Ended sessions and the oldest events go, so that the data folder does not grow for ever. */
-function keepTidy(settings: Settings, core: Pick<Core, 'stores' | 'sessions'>, logger: Logger, undo: Undo): void {
+/** Ended sessions, the oldest events and what no image needs any more go, so that the data folder does not grow for ever. */
+function keepTidy(
+  settings: Settings,
+  core: Pick<Core, 'stores' | 'sessions' | 'images'>,
+  logger: Logger,
+  undo: Undo,
+): void {
   let cancel = (): void => undefined;
   const tidy = async (): Promise<void> => {
     try {
       await core.sessions.removeEnded();
       await core.stores.events.prune(settings.limits.events);
+      const { digests, sizeBytes } = await core.images.registry.collectGarbage();
+      if (digests.length > 0) logger.info({ blobs: digests.length, sizeBytes }, 'removed what no image needs');
     } catch (error) {
       logger.error({ err: error }, 'the data folder could not be tidied');
     }
@@ -226,7 +244,7 @@ interface ServerParts {
 async function startServers(parts: ServerParts, undo: Undo): Promise<ServedAddresses> {
   const { settings, logger, interfaces, core } = parts;
   const ports = { http: settings.http.port, api: settings.api.port };
-  const boot = createBootService(core, ports);
+  const boot = await openBootService(settings, core, ports, clock);
   const shared = {
     bootService: boot,
     blobs: core.blobs,
@@ -240,33 +258,18 @@ async function startServers(parts: ServerParts, undo: Undo): Promise<ServedAddre
   const api = buildHttp(await apiParts(parts, shared));
   undo.push(() => api.close());
   ports.api = await listen(api, ports.api, 'https');
-  const http = buildHttp({ ...shared, kind: 'boot', apiUrl: () => `https://${webHost}:${ports.api}/` });
+  const http = buildHttp({
+    ...shared,
+    kind: 'boot',
+    artifacts: core.images.artifacts,
+    apiUrl: () => `https://${webHost}:${ports.api}/`,
+  });
   undo.push(() => http.close());
   ports.http = await listen(http, ports.http, 'http');
 
   const tftp = settings.tftp.enabled ? await startTftp(parts, boot, undo) : undefined;
   const dhcp = settings.dhcp.mode === 'proxy' ? await startDhcp(parts, () => ports.http, undo) : undefined;
   return { interfaces, dhcp, tftp, http: { port: ports.http }, api: { port: ports.api } };
-}
-
-function createBootService(core: Core, ports: { readonly http: number; readonly api: number }): BootService {
-  const loaders = core.loaders.map((loader): [string, StoredLoader] => [loader.name, loader]);
-  return new BootService({
-    sessions: core.sessions,
-    machines: core.machines,
-    images: core.stores.images,
-    events: core.events,
-    loaders: new Map(loaders),
-    mintTokenInitrd: async (session, machine) => {
-      const { record, token } = await core.enrollment.createToken({
-        by: bootSessionMaker(session.id),
-        mac: session.mac,
-        ...(machine.uuid === undefined ? {} : { uuid: machine.uuid }),
-      });
-      return { tokenId: record.id, initrd: buildTokenInitrd(token) };
-    },
-    settings: { httpPort: () => ports.http, apiPort: () => ports.api, caSha256: core.keys.caSha256 },
-  });
 }
 
 type SharedHttpParts = Pick<
@@ -291,9 +294,16 @@ async function apiParts(parts: ServerParts, shared: SharedHttpParts): Promise<Ap
     machineStore: core.stores.machines,
     eventLog: core.stores.events,
     eventStreams: new EventStreams({ log: core.stores.events, recorder: core.events, scheduler }),
-    images: core.stores.images,
+    images: core.images.catalogue,
+    registry: core.images.served,
+    collector: core.images.registry,
+    channels: core.images.channels,
+    signatureTrust: core.images.signatureTrust,
     loaders: { list: () => Promise.resolve(core.loaders) },
-    limits: { enrollmentsPerMinute: 60, agentMessagesPerMinute: 30, blobBytes: settings.limits.blobBytes },
+    limits: {
+      ...{ enrollmentsPerMinute: 60, agentMessagesPerMinute: 30, registryRequestsPerMinute: 6000 },
+      blobBytes: settings.limits.blobBytes,
+    },
     startedAt: clock.now(),
     addresses: () => describeAddresses(parts.addresses()),
   };

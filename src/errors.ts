@@ -11,6 +11,7 @@ export const ERROR_CODES = {
   'port-taken': 'A port that Muster needs is held by another program.',
   'permission-denied': 'The process may not do what it needs (bind a low port, write its data folder).',
   'missing-loader': 'A boot loader that an answer needs is not in the store.',
+  'missing-program': 'A program that Muster calls is not installed; the message names its package.',
   unauthorised: 'No valid credential came with the request.',
   forbidden: 'The credential does not allow this.',
   'not-found': 'There is no such thing.',

@@ -21,7 +21,7 @@ export interface FleetFiles {
   proofOf(machine: VirtualMachine): string;
 }
 
-export function writeFleetFiles(run: RunFolder, machines: readonly VirtualMachine[]): FleetFiles {
+export function writeFleetFiles(run: RunFolder, machines: readonly VirtualMachine[], image: string): FleetFiles {
   const profilesDirectory = run.file('profiles');
   const cloudConfigDirectory = run.file('cloud-config');
   const privateKeyFile = run.file('ssh-key');
@@ -30,7 +30,7 @@ export function writeFleetFiles(run: RunFolder, machines: readonly VirtualMachin
   writeFileSync(privateKeyFile, key.privateKey, { mode: 0o600 });
   writeYaml(join(cloudConfigDirectory, 'lab-all.yaml'), sharedConfig(key.publicKey));
   for (const machine of machines) {
-    writeYaml(join(profilesDirectory, `${machine.name}.yaml`), profileOf(machine));
+    writeYaml(join(profilesDirectory, `${machine.name}.yaml`), profileOf(machine, image));
     writeYaml(join(cloudConfigDirectory, `${machine.name}.yaml`), configOf(machine));
   }
   return {
@@ -42,12 +42,12 @@ export function writeFleetFiles(run: RunFolder, machines: readonly VirtualMachin
   };
 }
 
-function profileOf(machine: VirtualMachine): object {
+function profileOf(machine: VirtualMachine, image: string): object {
   return {
     name: machine.name,
     match: { mac: machine.mac },
     hostname: machine.name,
-    boot: { image: LAB_IMAGE, commandLine: ['console=ttyS0', 'mitigations=off'] },
+    boot: { image, commandLine: ['console=ttyS0', 'mitigations=off'] },
     cloudConfig: ['lab-all', machine.name],
   };
 }

@@ -2,15 +2,17 @@
 // is interrupted or fails.
 import { createProgressView } from './progress-view.ts';
 import { writeAccessScripts } from './access-scripts.ts';
-import { ensureLabImage } from './image.ts';
+import { ensureContainerLayout } from './container-image.ts';
+import { ensureLabImage, type LabImage } from './image.ts';
 import { LabNetwork } from './lab-network.ts';
 import { LAB_USAGE, parseLabOptions, type LabRequest } from './lab-options.ts';
 import { startPageForwarder } from './page-forwarder.ts';
-import { missingForMachines } from './prerequisites.ts';
+import { missingForContainerImage, missingForMachines } from './prerequisites.ts';
 import { renderAccess, renderOutcome } from './report.ts';
 import { listRuns, RunFolder, sweepStaleRuns } from './run-folder.ts';
 import { joinFleet } from './scenarios/join-fleet.ts';
 import { killServer } from './scenarios/kill-server.ts';
+import { registryBoot } from './scenarios/registry-boot.ts';
 import { holds, type Lab, type ScenarioOutcome } from './scenarios/scenario.ts';
 
 type RunRequest = Extract<LabRequest, { kind: 'run' }>;
@@ -41,7 +43,7 @@ async function stopKeptRuns(): Promise<number> {
 }
 
 async function runScenario(request: RunRequest): Promise<number> {
-  const missing = missingForMachines(request.firmwares);
+  const missing = missingFor(request);
   if (missing.length > 0) {
     process.stderr.write(`lab: cannot run here\n${missing.map((reason) => `  ${reason}\n`).join('')}`);
     return 2;
@@ -56,7 +58,7 @@ async function runScenario(request: RunRequest): Promise<number> {
   const run = RunFolder.create();
   try {
     const network = await LabNetwork.create(run);
-    const outcome = await carryOut(request, { network, image, view, signal: interrupted });
+    const outcome = await carryOut(request, { network, image, view, signal: interrupted }, image);
     view.end();
     process.stdout.write(`\n${renderOutcome(outcome)}\n`);
     if (request.keep) {
@@ -90,12 +92,23 @@ function listenForInterruption(): AbortSignal {
   return interruption.signal;
 }
 
-function carryOut(request: RunRequest, lab: Lab): Promise<ScenarioOutcome> {
+function missingFor({ scenario, firmwares }: RunRequest): readonly string[] {
+  return [...missingForMachines(firmwares), ...(scenario === 'registry-boot' ? missingForContainerImage() : [])];
+}
+
+async function carryOut(request: RunRequest, lab: Lab, image: LabImage): Promise<ScenarioOutcome> {
+  const firmware = request.firmwares[0] ?? 'ovmf-pxe';
   switch (request.scenario) {
     case 'join-fleet':
       return joinFleet(lab, request);
     case 'kill-server':
-      return killServer(lab, request.firmwares[0] ?? 'ovmf-pxe');
+      return killServer(lab, firmware);
+    case 'registry-boot': {
+      const layout = await ensureContainerLayout(image, (progress) => {
+        lab.view.note(progress);
+      });
+      return registryBoot(lab, { firmware, layout });
+    }
   }
 }
 

@@ -18,10 +18,19 @@ const machineSchema = z.looseObject({
   macs: z.array(z.string()),
   hostname: z.string().optional(),
   address: z.string().optional(),
+  /** What it booted last, NAME@DIGEST. */
+  image: z.string().optional(),
   certificateSerial: z.string().optional(),
   configDigest: z.string().optional(),
   facts: z.looseObject({ serial: z.string().optional(), uuid: z.string().optional() }),
 });
+const imageSchema = z.looseObject({
+  name: z.string(),
+  digest: z.string(),
+  state: z.string(),
+  refusal: z.looseObject({ code: z.string(), detail: z.string() }).optional(),
+});
+export type ShownImage = z.infer<typeof imageSchema>;
 export type ShownMachine = z.infer<typeof machineSchema>;
 
 export interface ImageFiles {
@@ -60,6 +69,10 @@ export class MusterClient {
   async importImage(name: string, files: ImageFiles): Promise<void> {
     const parts = [`kernel=${files.kernel}`, `initrd=${files.initrd}`, `squashfs=${files.squashfs}`];
     await this.ask('images', 'import', name, ...parts);
+  }
+
+  async listImages(): Promise<readonly ShownImage[]> {
+    return z.looseObject({ images: z.array(imageSchema) }).parse(await this.ask('images', 'list')).images;
   }
 
   /** Calls back for each event from the first on, in order and once, also across restarts of the server. */

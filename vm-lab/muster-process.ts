@@ -3,7 +3,9 @@
 import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { z } from 'zod';
 import { plainEnvironment, SERVER_ADDRESS, type LabNetwork, type LabProcess } from './lab-network.ts';
+import type { ServedRequest } from './judge-registry.ts';
 import { MusterClient } from './muster-client.ts';
 import { isRunning, signalProcess, waitForExit } from './process-identity.ts';
 
@@ -22,6 +24,13 @@ const WAIT_UNTIL_READY = `
     if (Date.now() > deadline) process.exit(1);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }`;
+
+const requestLine = z.object({
+  msg: z.literal('request'),
+  method: z.string(),
+  path: z.string(),
+  status: z.number(),
+});
 
 export interface MusterOptions {
   readonly profilesDirectory: string;
@@ -94,9 +103,19 @@ export class MusterProcess {
   }
 
   logTail(lines = 30): string {
-    return this.server === undefined
-      ? ''
-      : readFileSync(this.server.logFile, 'utf8').trim().split('\n').slice(-lines).join('\n');
+    return this.log.slice(-lines).join('\n');
+  }
+
+  /** Every request that the server has answered, in order, over all its lives. */
+  get requests(): readonly ServedRequest[] {
+    return this.log.flatMap((line) => {
+      const request = requestLine.safeParse(tryJson(line));
+      return request.success ? [request.data] : [];
+    });
+  }
+
+  private get log(): readonly string[] {
+    return this.server === undefined ? [] : readFileSync(this.server.logFile, 'utf8').trim().split('\n');
   }
 
   private async waitUntilReady(server: LabProcess): Promise<void> {
@@ -122,6 +141,14 @@ export class MusterProcess {
     if (exitCode === 0) return;
     const what = isRunning(server.identity) ? `was not ready within ${READY_SECONDS} s` : 'ended while it started';
     throw new Error(`the server ${what}; its log:\n${this.logTail()}`);
+  }
+}
+
+function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

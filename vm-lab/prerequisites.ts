@@ -23,6 +23,11 @@ export function missingForMachines(firmwares: readonly FirmwareKind[]): readonly
   ];
 }
 
+/** For an image that comes as a container image. */
+export function missingForContainerImage(): readonly string[] {
+  return missingPrograms({ skopeo: 'skopeo', umoci: 'umoci' });
+}
+
 function missingPrograms(packages: Readonly<Record<string, string>>): readonly string[] {
   const folders = (process.env.PATH ?? '').split(':');
   return Object.entries(packages)

@@ -4,6 +4,17 @@ import type { MacAddress } from '../protocol/mac-address.ts';
 import type { MachineId, MachineState } from '../machines/machine.ts';
 import type { BootSessionId } from '../boot-sessions/boot-session.ts';
 import type { ErrorCode } from '../errors.ts';
+import { shortReference } from '../images/image-reference.ts';
+
+/** `image` is the repository, `from` the digest before, where there was one. */
+interface ChannelMoved {
+  readonly image: string;
+  readonly channel: string;
+  readonly digest: string;
+  readonly from?: string;
+  readonly by: string;
+  readonly note: string;
+}
 
 /** Details by kind. Values are safe to show: never a token, never a key. Sizes in bytes, times in milliseconds. */
 interface BootEventDetails {
@@ -42,6 +53,20 @@ interface BootEventDetails {
   'config-failed': { readonly digest: string; readonly reason: string };
   'token-created': { readonly tokenId: string; readonly by: string };
   'token-revoked': { readonly tokenId: string; readonly by: string };
+  /** `image` as NAME:TAG. */
+  'image-stored': { readonly image: string; readonly digest: string };
+  /** `image` as NAME@DIGEST; `sizeBytes` of its squashfs. */
+  'image-ready': {
+    readonly image: string;
+    readonly family: string;
+    readonly sizeBytes: number;
+    readonly durationMs: number;
+  };
+  'image-refused': { readonly image: string; readonly code: string; readonly detail: string };
+  /** `image` as NAME@DIGEST. */
+  'image-untrusted': { readonly image: string; readonly channel?: string; readonly reason: string };
+  'channel-promoted': ChannelMoved;
+  'channel-rolled-back': ChannelMoved;
   'agent-message': { readonly level: 'info' | 'warn' | 'error'; readonly message: string };
   'server-started': { readonly version: string };
 }
@@ -118,6 +143,18 @@ export function describeEvent(event: NewBootEvent): string {
       return `token ${event.details.tokenId} made by ${event.details.by}`;
     case 'token-revoked':
       return `token ${event.details.tokenId} revoked by ${event.details.by}`;
+    case 'image-stored':
+      return `image ${event.details.image} stored as ${event.details.digest.slice(0, 19)}`;
+    case 'image-ready':
+      return `image ${shortReference(event.details.image)} is ready to boot (${event.details.family})`;
+    case 'image-refused':
+      return `image ${shortReference(event.details.image)} cannot be booted, ${event.details.code}: ${event.details.detail}`;
+    case 'image-untrusted':
+      return `image ${event.details.image} is not trusted: ${event.details.reason}`;
+    case 'channel-promoted':
+      return `${event.details.image}@${event.details.channel} promoted to ${event.details.digest.slice(0, 19)} by ${event.details.by}: ${event.details.note}`;
+    case 'channel-rolled-back':
+      return `${event.details.image}@${event.details.channel} rolled back to ${event.details.digest.slice(0, 19)} by ${event.details.by}: ${event.details.note}`;
     case 'agent-message':
       return `agent: ${event.details.message}`;
     case 'server-started':

@@ -44,6 +44,19 @@ export async function loadSettings(source: SettingsSource): Promise<LoadedSettin
       dataDirectory: absolute(settings.dataDirectory),
       profilesDirectory: absolute(settings.profilesDirectory),
       cloudConfigDirectory: absolute(settings.cloudConfigDirectory),
+      images: Object.freeze({
+        ...settings.images,
+        keys: Object.freeze(settings.images.keys.map(absolute)),
+        upstream: Object.freeze(
+          settings.images.upstream.map(({ passwordFile, caFile, ...rest }) =>
+            Object.freeze({
+              ...rest,
+              ...(passwordFile !== undefined && { passwordFile: absolute(passwordFile) }),
+              ...(caFile !== undefined && { caFile: absolute(caFile) }),
+            }),
+          ),
+        ),
+      }),
     }),
   };
 }

@@ -1,6 +1,7 @@
 // Every setting with its default and its bounds. An `error` text says what a value must be: it completes the sentence
 // "this key must be …" in the messages of load-settings.ts.
 import { z } from 'zod';
+import { CHANNEL_PATTERN, IMAGE_NAME_PATTERN } from '../images/image-reference.ts';
 
 const GIB = 1024 ** 3;
 
@@ -28,8 +29,32 @@ const words = (what: string) => {
   return z.array(z.string({ error }).min(1, { error }), { error }).max(64, { error }).readonly().prefault([]);
 };
 
+const file = z.string({ error: 'the path of a file' }).min(1, { error: 'the path of a file' });
+
+const textThat = (fits: RegExp, error: string) => z.string({ error }).refine((text) => fits.test(text), { error });
+
+/** Nothing behind the path: what is fetched is put there. */
+const URL_PATTERN = /^https?:\/\/[A-Za-z0-9.:[\]-]+(?:\/[A-Za-z0-9._~-]+)*$/;
+
 const section = <Shape extends z.core.$ZodLooseShape>(shape: Shape) =>
   z.strictObject(shape, { error: 'a section with keys of its own' }).readonly();
+
+/** A registry that images are fetched from; its URL alone will do. */
+const upstream = z.preprocess(
+  (value) => (typeof value === 'string' ? { url: value } : value),
+  section({
+    url: textThat(
+      URL_PATTERN,
+      'the URL of a registry without a slash at its end, such as https://registry.example.org',
+    ),
+    prefix: textThat(new RegExp(`^$|${IMAGE_NAME_PATTERN.source}`), 'empty or how names begin, such as hub').default(
+      '',
+    ),
+    username: textThat(/^[^:]+$/, 'a user name').default('muster'),
+    passwordFile: file.optional(),
+    caFile: file.optional(),
+  }),
+);
 
 export const settingsSchema = section({
   dataDirectory: folder.default('data'),
@@ -46,12 +71,37 @@ export const settingsSchema = section({
     maxSessions: wholeNumber(1, 10_000).default(256),
     maxSessionsPerClient: wholeNumber(1, 1000).default(4),
   }).prefault({}),
-  http: section({ port: port(8080) }).prefault({}),
+  http: section({
+    port: port(8080),
+    artifactsUrl: textThat(
+      new RegExp(`^$|${URL_PATTERN.source}`),
+      'empty or the URL of a cache without a slash at its end, such as http://cache.example.org',
+    ).default(''),
+  }).prefault({}),
   api: section({ port: port(8443), names: words('DNS names or IP addresses') }).prefault({}),
   enrollment: section({
     unknownMachines: choice(['discover', 'enroll']).default('discover'),
     tokenMinutes: wholeNumber(1, 1440, ' of minutes').default(15),
     certificateHours: wholeNumber(1, 8760, ' of hours').default(24),
+  }).prefault({}),
+  images: section({
+    keys: words('files with public keys'),
+    require: words('names of keys'),
+    channels: z
+      .record(
+        z.string().regex(CHANNEL_PATTERN, { error: 'the name of a channel: lower-case letters, digits and dashes' }),
+        section({ require: words('names of keys') }),
+        { error: 'a section with a key for each channel' },
+      )
+      .readonly()
+      .prefault({}),
+    upstream: z
+      .array(upstream, { error: 'a list of registries' })
+      .max(16, { error: 'a list of 16 registries at most' })
+      .readonly()
+      .prefault([]),
+    verifyRoot: choice(['when-possible', 'required', 'off']).default('when-possible'),
+    imgverify: flag.default(false),
   }).prefault({}),
   boot: section({ sessionMinutes: wholeNumber(1, 1440, ' of minutes').default(30) }).prefault({}),
   agent: section({ heartbeatSeconds: wholeNumber(1, 3600, ' of seconds').default(30) }).prefault({}),

@@ -1,5 +1,6 @@
 // The fleet: how many machines are in which state, and one row for each with the last that happened to it.
 import { describeEvent, type BootEvent } from '../events/boot-event.ts';
+import { shortReference } from '../images/image-reference.ts';
 import { MACHINE_STATES, type Machine, type MachineState } from '../machines/machine.ts';
 import { formatAgo, formatMoment } from './format.ts';
 import { html, type Html } from './html.ts';
@@ -89,7 +90,7 @@ function machineRow({ machine, latest }: FleetView['rows'][number], now: number)
       <a href="${machinePath(machine)}" id="name-${machine.id}">${machineName(machine)}</a>
       ${machine.hostname !== undefined && html`<span class="mono faint">${mac}</span>`}
     </th>
-    ${textCell('Profile', machine.profile)} ${textCell('Image', machine.image)}
+    ${textCell('Profile', machine.profile)} ${textCell('Image', machine.image && shortReference(machine.image))}
     <td class="cell-stage" data-label="Stage"><span class="clip" title="${stage}">${stage}</span></td>
     <td class="cell-seen" data-label="Last seen">${ago(machine.lastSeenAt, now)}</td>
     <td class="cell-action">${approveForm(machine, 'fleet')}</td>

@@ -1,5 +1,6 @@
 // One machine: what it is, in which state and why, and the timeline of its latest boot.
 import type { BootEvent } from '../events/boot-event.ts';
+import { shortReference } from '../images/image-reference.ts';
 import { nextState, type HardwareFacts, type Machine } from '../machines/machine.ts';
 import { ago } from './fleet-page.ts';
 import { formatBytes, formatMemory, formatMoment, formatSpan, formatStep } from './format.ts';
@@ -137,7 +138,7 @@ function identityFacts(machine: Machine, now: number): readonly Fact[] {
     ['Serial', mono(machine.serial)],
     ['Boots as', machine.architecture],
     ['Profile', machine.profile],
-    ['Image', machine.image],
+    ['Image', machine.image && shortReference(machine.image)],
     ['Certificate', mono(machine.certificateSerial)],
     ['Config', mono(machine.configDigest?.replace('sha256:', '').slice(0, 16))],
     ['Labels', labels.length === 0 ? undefined : html`${labels.map(label)}`],

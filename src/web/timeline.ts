@@ -54,6 +54,12 @@ const KINDS: Readonly<Record<BootEventKind, readonly [label: string, phase: Phas
   'config-failed': ['Failed', 'trouble'],
   'token-created': ['Token', 'identity'],
   'token-revoked': ['Token', 'identity'],
+  'image-stored': ['Image', 'note'],
+  'image-ready': ['Image', 'note'],
+  'image-refused': ['Image', 'trouble'],
+  'image-untrusted': ['Untrusted', 'trouble'],
+  'channel-promoted': ['Channel', 'note'],
+  'channel-rolled-back': ['Channel', 'note'],
   'agent-message': ['Agent', 'note'],
   'server-started': ['Server', 'note'],
 };

@@ -57,9 +57,9 @@ build_initrd() {
   chroot "$1" dracut --force --no-hostonly --no-hostonly-cmdline --zstd \
     --add 'dmsquash-live livenet overlayfs network-legacy' \
     --omit 'systemd-networkd network-manager connman iscsi nbd nfs cifs fcoe fcoe-uefi lunmask multipath mdraid lvm crypt btrfs plymouth i18n bluetooth' \
-    --include /tmp/overlay.conf /usr/lib/tmpfiles.d/live-overlay.conf --drivers "$drivers" --kver "$2" /boot/initrd.img
+    --install sha256sum --include /tmp/overlay.conf /usr/lib/tmpfiles.d/live-overlay.conf --drivers "$drivers" --kver "$2" /boot/initrd.img
   chroot "$1" lsinitrd /boot/initrd.img >"$1/tmp/initrd.list"
-  for need in systemd-tmpfiles-setup.service bin/systemd-tmpfiles live-overlay.conf bin/curl sbin/dhclient virtio_net.ko squashfs.ko; do
+  for need in systemd-tmpfiles-setup.service bin/systemd-tmpfiles live-overlay.conf bin/curl bin/sha256sum sbin/dhclient virtio_net.ko squashfs.ko; do
     grep -q "$need" "$1/tmp/initrd.list" || {
       say "the initrd lacks $need"
       return 1

@@ -11,9 +11,18 @@ import type { Lab, ScenarioOutcome } from './scenario.ts';
 /** Three machines on two cores take some three minutes; emulation on a busy computer takes its time. */
 const LIMIT_SECONDS = 15 * 60;
 
+/** What the machines boot, and how it comes to Muster. */
+interface FleetImage {
+  /** As profiles name it. */
+  readonly reference: string;
+  readonly deliver: (muster: MusterProcess) => Promise<void>;
+}
+
 export interface JoinFleetOptions {
   readonly firmwares: readonly FirmwareKind[];
   readonly limitSeconds?: number;
+  /** Default: kernel, initrd and squashfs of the lab image, imported one by one. */
+  readonly image?: FleetImage;
   /** `discover`: machines wait for a person, whom the scenario plays. */
   readonly unknownMachines?: 'discover' | 'enroll';
   /** For scenarios that disturb this one. */
@@ -25,10 +34,11 @@ export async function joinFleet(lab: Lab, options: JoinFleetOptions): Promise<Sc
   const machines = options.firmwares.map(
     (firmware, index) => new VirtualMachine(network, { name: nameOf(firmware, index), firmware }),
   );
-  const files = writeFleetFiles(network.run, machines);
+  const image = options.image ?? importedImage(lab);
+  const files = writeFleetFiles(network.run, machines, image.reference);
   const muster = await MusterProcess.start(network, { ...files, unknownMachines: options.unknownMachines ?? 'enroll' });
-  view.note('Muster is ready; importing the image');
-  await muster.client.importImage(LAB_IMAGE, lab.image);
+  view.note('Muster is ready; bringing in the image');
+  await image.deliver(muster);
   signal.throwIfAborted();
   for (const machine of machines) machine.powerOn();
   const fleet = await watchFleet({
@@ -48,6 +58,10 @@ export async function joinFleet(lab: Lab, options: JoinFleetOptions): Promise<Sc
     return [{ machine, progress, checks: judgeMachine(evidence) }];
   });
   return { machines: outcomes, checks: [judgeFleet(shown)], muster, privateKeyFile: files.privateKeyFile };
+}
+
+function importedImage({ image }: Lab): FleetImage {
+  return { reference: LAB_IMAGE, deliver: (muster) => muster.client.importImage(LAB_IMAGE, image) };
 }
 
 /** A host name (RFC 1123 §2.1) that tells the firmware. */

@@ -1,0 +1,143 @@
+// The part of the composition root that belongs to images: the registry, what is made of its images, and who may boot them.
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Clock, Scheduler } from './clock.ts';
+import { loadTrustedKeys } from './crypto/image-keys.ts';
+import type { EventRecorder } from './events/event-recorder.ts';
+import type { BlobStore } from './images/blob-store.ts';
+import { ChannelService } from './images/channel-service.ts';
+import { ConversionService } from './images/conversion-service.ts';
+import type { Digest } from './images/digest.ts';
+import { ImageCatalogue } from './images/image-catalogue.ts';
+import { ImageConverter } from './images/image-converter.ts';
+import { parseImageReference } from './images/image-reference.ts';
+import { PublicArtifacts } from './images/public-artifacts.ts';
+import { RegistryService } from './images/registry-service.ts';
+import { StoredSignatures } from './images/signature-stored-source.ts';
+import { SignatureTrust } from './images/signature-trust.ts';
+import { TrustRecorder } from './images/trust-recorder.ts';
+import { cachedRegistry, UpstreamCache } from './images/upstream-cache.ts';
+import { UpstreamMirror } from './images/upstream-mirror.ts';
+import { returnFreeMemory } from './platform/return-memory.ts';
+import { sha256 } from './platform/sha256.ts';
+import { WorkerRootPacker } from './platform/worker-root-packer.ts';
+import { openUpstreams } from './registry-client/open-upstreams.ts';
+import type { Settings } from './settings/schema.ts';
+import { digestBytes } from './storage/digest-bytes.ts';
+import { openFileUploadStore } from './storage/files/file-upload-store.ts';
+import { openFileWorkspace } from './storage/files/file-workspace.ts';
+import type { Stores } from './storage/stores.ts';
+
+/** What an image without a platform of its own is for, and which one of an index is converted. */
+const PLATFORM = { os: 'linux', architecture: 'amd64' };
+
+export interface Images {
+  readonly registry: RegistryService;
+  /** The registry as clients see it: with what an upstream has. */
+  readonly served: ReturnType<typeof cachedRegistry>;
+  readonly artifacts: PublicArtifacts;
+  readonly catalogue: ImageCatalogue;
+  readonly conversions: ConversionService;
+  readonly channels: ChannelService;
+  readonly signatureTrust: SignatureTrust;
+  /** Closes the connections to upstreams. */
+  close(): Promise<void>;
+}
+
+interface ImageParts {
+  readonly settings: Settings;
+  readonly stores: Stores;
+  readonly blobs: BlobStore;
+  readonly blobDirectory: string;
+  readonly events: EventRecorder;
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly logger: Logger;
+  /** Blobs that belong to no image and must stay. */
+  readonly loaders: () => readonly { readonly digest: Digest }[];
+}
+
+/** Conversions begin with `conversions.start()` and must be stopped before the database is closed. */
+export async function openImages(parts: ImageParts): Promise<Images> {
+  returnFreeMemory();
+  const { settings, stores, blobs, blobDirectory, events, clock } = parts;
+  const logger = parts.logger.child({ component: 'images' });
+  const store = stores.registry;
+  const registry = new RegistryService({
+    ...{ store, blobs, clock, digestBytes },
+    uploads: await openFileUploadStore({ directory: blobDirectory, clock }),
+    pinned: () => pinnedDigests(parts),
+    limits: { blobBytes: settings.limits.blobBytes },
+  });
+  const converter = new ImageConverter({
+    ...{ store, blobs, registry, sha256 },
+    workspace: await openFileWorkspace(join(blobDirectory, 'conversion'), blobDirectory),
+    packer: new WorkerRootPacker({ blobDirectory, processors: availableParallelism() }),
+    platform: PLATFORM,
+  });
+  const conversions = new ConversionService({
+    ...{ converter, events, clock },
+    store: stores.conversions,
+    onFailure: (error, { repository, digest }) => {
+      logger.error({ err: error, repository, digest }, 'an image could not be converted');
+    },
+  });
+  registry.onManifestStored((stored) => conversions.manifestStored(stored));
+  const signatureTrust = new SignatureTrust({
+    source: new StoredSignatures(store, blobs),
+    keys: await loadTrustedKeys(settings.images),
+    requirements: settings.images,
+  });
+  const upstream = await openUpstreamOf(registry, parts, logger);
+  const catalogue = new ImageCatalogue({
+    ...{ store, blobs, conversions },
+    channels: stores.channels,
+    trust: new TrustRecorder(signatureTrust, events),
+    platform: PLATFORM,
+    mirror: upstream?.mirror,
+  });
+  const channels = new ChannelService({
+    ...{ registry: store, events, clock },
+    store: stores.channels,
+    trust: signatureTrust,
+  });
+  const artifacts = new PublicArtifacts({ conversions: stores.conversions, blobs, clock });
+  const served = upstream === undefined ? registry : cachedRegistry(registry, upstream.cache);
+  const close = async (): Promise<void> => upstream?.close();
+  return { registry, served, artifacts, catalogue, conversions, channels, signatureTrust, close };
+}
+
+/** What makes this registry a cache of another one; undefined where the settings name none. */
+async function openUpstreamOf(registry: RegistryService, parts: ImageParts, logger: Logger) {
+  const { settings, clock, scheduler } = parts;
+  if (settings.images.upstream.length === 0) return undefined;
+  const blobLimitBytes = settings.limits.blobBytes;
+  const opened = await openUpstreams(settings.images.upstream, { clock, scheduler, blobLimitBytes });
+  const cache = new UpstreamCache({
+    ...{ registry, clock, scheduler },
+    upstreams: opened.upstreams,
+    onReport: (report) => {
+      if (report.kind === 'failed') logger.warn(report, 'an upstream failed');
+      else logger.info(report, 'fetched from an upstream');
+    },
+  });
+  const mirror = new UpstreamMirror({
+    ...{ cache, registry, clock, platform: PLATFORM },
+    onFailure: (error) => {
+      logger.error({ err: error }, 'an image of an upstream could not be mirrored');
+    },
+  });
+  return { cache, mirror, close: () => opened.close() };
+}
+
+/** What channels name, what machines boot or run, and the boot loaders: never collected. */
+async function pinnedDigests({ settings, stores, loaders }: ImageParts): Promise<ReadonlySet<Digest>> {
+  const pinned = new Set(await stores.channels.pinned());
+  for (const { digest } of loaders()) pinned.add(digest);
+  for (const { image } of await stores.machines.list({ limit: settings.limits.machines })) {
+    const reference = image === undefined ? undefined : parseImageReference(image);
+    if (reference?.kind === 'digest') pinned.add(reference.digest);
+  }
+  return pinned;
+}
