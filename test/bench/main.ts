@@ -2,9 +2,10 @@
 // network namespaces. A new subject is a file beside this one and a line below.
 import { formatTable } from './subject.ts';
 import type { BenchSubject } from './subject.ts';
+import { benchImages } from './images.ts';
 import { benchTftp } from './tftp.ts';
 
-const subjects: Readonly<Record<string, BenchSubject>> = { tftp: benchTftp };
+const subjects: Readonly<Record<string, BenchSubject>> = { tftp: benchTftp, images: benchImages };
 
 const wanted = process.argv.slice(2);
 for (const [name, measure] of Object.entries(subjects)) {

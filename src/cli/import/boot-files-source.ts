@@ -72,7 +72,7 @@ async function newest(iso: IsoFiles, pattern: string): Promise<SourceFile | unde
   const slash = pattern.lastIndexOf('/');
   const folder = pattern.slice(0, slash);
   const prefix = pattern.slice(slash + 1, -1);
-  const names = (await iso.list(folder)).filter((name) => name.startsWith(prefix));
+  const names = (await iso.list(folder)).filter((name) => name.toLowerCase().startsWith(prefix));
   for (const name of names.sort((a, b) => b.localeCompare(a, 'en', { numeric: true }))) {
     const file = await iso.find(`${folder}/${name}`);
     // Links of Rock Ridge are empty files.
