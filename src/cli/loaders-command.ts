@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { parseLoaderCatalogue } from '../images/loaders.ts';
+import { parseLoaderCatalogue } from '../images/loaders/loaders.ts';
 import { answers } from './api-answers.ts';
 import type { CommandTools } from './command-tools.ts';
 import { formatLoaders } from './format-images.ts';

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { parseDigest, type Digest } from '../images/digest.ts';
-import { PAYLOAD_LIMIT_BYTES } from '../images/signature.ts';
-import type { SignatureSource } from '../images/signature-finder.ts';
+import { PAYLOAD_LIMIT_BYTES } from '../images/trust/signature.ts';
+import type { SignatureSource } from '../images/trust/signature-finder.ts';
 import {
   buildSignatureManifest,
   OCI_MANIFEST_TYPE,
@@ -11,7 +11,7 @@ import {
   SIGNATURE_ARTIFACT_TYPE,
   signatureLayer,
   signatureTag,
-} from '../images/signature-manifest.ts';
+} from '../images/trust/signature-manifest.ts';
 import type { PulledManifest, RegistryClient } from '../registry-client/registry-client.ts';
 import { CliError } from './cli-error.ts';
 

@@ -4,7 +4,7 @@ import { createPublicKey, createSign, generateKeyPair, type KeyObject } from 'no
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import forge from 'node-forge';
-import type { DetachedSigner } from '../images/signature-boot-files.ts';
+import type { DetachedSigner } from '../images/trust/signature-boot-files.ts';
 import { createSerialNumber, validityOfDays, type SigningAuthority } from './signing-authority.ts';
 
 const { asn1, pki } = forge;

@@ -4,8 +4,8 @@ import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { AppError } from '../errors.ts';
-import type { SigningKey } from '../images/signature.ts';
-import { requiredKeys, type TrustRequirements } from '../images/trust-policy.ts';
+import type { SigningKey } from '../images/trust/signature.ts';
+import { requiredKeys, type TrustRequirements } from '../images/trust/trust-policy.ts';
 
 const KEY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 

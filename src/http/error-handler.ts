@@ -3,7 +3,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { AppError, type ErrorCode } from '../errors.ts';
-import type { OciErrorCode } from '../images/registry-outcome.ts';
+import type { OciErrorCode } from '../images/registry/registry-outcome.ts';
 import { errorPage } from '../web/error-page.ts';
 import { isRegistryUrl, RegistryError, registryErrorBody, type RegistryErrorKind } from './registry-error.ts';
 import { safePath } from './request-log.ts';

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { BlobStore } from '../images/blob-store.ts';
-import type { RegistryService } from '../images/registry-service.ts';
+import type { RegistryService } from '../images/registry/registry-service.ts';
 import type { RegistryTarget } from './registry-path.ts';
 
 export interface RegistryCall {

@@ -1,7 +1,7 @@
 // Failures as the distribution-spec tells them ("Error Codes"): one of its 14 codes, in its JSON. Which HTTP status each gets is
 // the error handler's matter.
 import type { AppError, ErrorCode } from '../errors.ts';
-import type { OciErrorCode, Refused } from '../images/registry-outcome.ts';
+import type { OciErrorCode, Refused } from '../images/registry/registry-outcome.ts';
 
 /** Where one code stands for failures of different kinds, the kind decides the status. */
 export type RegistryErrorKind = 'too-large' | 'out-of-order' | 'malformed';

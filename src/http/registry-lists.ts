@@ -1,6 +1,6 @@
 // What a repository has, over HTTP: end-8 and end-12 of the distribution-spec.
 import type { FastifyReply } from 'fastify';
-import type { ManifestRecord } from '../images/registry-store.ts';
+import type { ManifestRecord } from '../images/registry/registry-store.ts';
 import { nextLink, type RegistryCall } from './registry-call.ts';
 import { refusalError } from './registry-error.ts';
 

@@ -1,7 +1,7 @@
 // Uploads of blobs over HTTP: end-4, end-5, end-6, end-11, end-13 and end-14 of the distribution-spec. Bodies are streamed to the
 // store, never held.
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ChunkRange } from '../images/upload-store.ts';
+import type { ChunkRange } from '../images/registry/upload-store.ts';
 import { refusalError, RegistryError } from './registry-error.ts';
 import { blobPath, bodyOf, hasBody, uploadPath, type RegistryCall } from './registry-call.ts';
 

@@ -2,16 +2,16 @@
 // channels and the conversions; decides nothing about machines.
 import type { BlobStore } from './blob-store.ts';
 import type { BootImage } from './boot-image.ts';
-import type { ChannelStore } from './channel-store.ts';
-import { percentOf, type Conversion } from './conversion.ts';
-import type { ConversionService } from './conversion-service.ts';
+import type { ChannelStore } from './channels/channel-store.ts';
+import { percentOf, type Conversion } from './conversion/conversion.ts';
+import type { ConversionService } from './conversion/conversion-service.ts';
 import type { Digest } from './digest.ts';
 import { formatImageReference, parseImageReference, type ImageReference } from './image-reference.ts';
 import { formatPlatform, identifyDocument, pickPlatform, type Platform } from './os-image.ts';
-import { readBlob } from './read-blob.ts';
-import type { ManifestRecord, RegistryStore } from './registry-store.ts';
-import type { TrustPolicy } from './trust-policy.ts';
-import type { UpstreamMirror } from './upstream-mirror.ts';
+import { readBlob } from './registry/read-blob.ts';
+import type { ManifestRecord, RegistryStore } from './registry/registry-store.ts';
+import type { TrustPolicy } from './trust/trust-policy.ts';
+import type { UpstreamMirror } from './upstream/upstream-mirror.ts';
 
 export type ImageResolution =
   /** `reference` pins the image: whatever tag or channel led to it may move. */

@@ -1,7 +1,7 @@
 // Which pushed manifests are OS images, and which of an index's images is meant. Pure.
 import { BOOT_ARTIFACT_TYPE } from './boot-image.ts';
 import { layerCompression } from './flatten/layer-source.ts';
-import { parseManifest, type OciDescriptor } from './oci-manifest.ts';
+import { parseManifest, type OciDescriptor } from './registry/oci-manifest.ts';
 
 export interface Platform {
   readonly os: string;

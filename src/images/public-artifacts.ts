@@ -2,7 +2,7 @@
 // boot, which machines without any credential need. Not a door to the registry: layers, configs and manifests stay behind it.
 import type { Clock } from '../clock.ts';
 import type { BlobStore } from './blob-store.ts';
-import type { ConversionStore } from './conversion-store.ts';
+import type { ConversionStore } from './conversion/conversion-store.ts';
 import { parseDigest, type Digest } from './digest.ts';
 
 /** A digest that is not known may belong to an image that became ready a moment ago: so often that is looked up. */

@@ -4,7 +4,7 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
-import type { OpenDecompressor } from '../images/scan-initrd.ts';
+import type { OpenDecompressor } from '../images/conversion/scan-initrd.ts';
 
 const PROGRAMS = {
   xz: ['xz', '-dc'],

@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { PassThrough, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '../errors.ts';
-import type { SquashfsOutcome, SquashfsRequest, SquashfsWriter } from '../images/squashfs-writer.ts';
+import type { SquashfsOutcome, SquashfsRequest, SquashfsWriter } from '../images/conversion/squashfs-writer.ts';
 
 export interface MksquashfsOptions {
   readonly program?: string;

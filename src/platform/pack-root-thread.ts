@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { AppError } from '../errors.ts';
-import { packRoot } from '../images/pack-root.ts';
+import { packRoot } from '../images/conversion/pack-root.ts';
 import { blobPath } from '../storage/files/file-operations.ts';
 import { workFolderAt } from '../storage/files/file-workspace.ts';
 import { decompressLayer } from './decompress-layer.ts';

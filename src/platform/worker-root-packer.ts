@@ -1,8 +1,8 @@
 // Packs roots in a thread of its own: gigabytes of tar would keep the servers waiting, and a thread's heap can be kept small.
 import { Worker } from 'node:worker_threads';
 import { AppError, ERROR_CODES, type ErrorCode } from '../errors.ts';
-import type { ConversionProgress } from '../images/conversion.ts';
-import type { PackOutcome, PackRequest, RootPacker, StoredLayer } from '../images/pack-root.ts';
+import type { ConversionProgress } from '../images/conversion/conversion.ts';
+import type { PackOutcome, PackRequest, RootPacker, StoredLayer } from '../images/conversion/pack-root.ts';
 
 /** What the thread is given. */
 export interface PackJob {

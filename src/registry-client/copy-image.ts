@@ -2,7 +2,12 @@
 // names them, and nothing that is there already. The source may be any place that gives manifests and blobs.
 import type { Readable } from 'node:stream';
 import type { Digest } from '../images/digest.ts';
-import { neededDescriptors, parseManifest, type OciDescriptor, type OciManifest } from '../images/oci-manifest.ts';
+import {
+  neededDescriptors,
+  parseManifest,
+  type OciDescriptor,
+  type OciManifest,
+} from '../images/registry/oci-manifest.ts';
 import { formatPlatform, pickPlatform, type Platform } from '../images/os-image.ts';
 import type { PulledManifest, RegistryClient } from './registry-client.ts';
 import { RegistryError } from './registry-error.ts';

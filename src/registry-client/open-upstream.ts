@@ -6,7 +6,7 @@ import type {
   UpstreamFailure,
   UpstreamManifest,
   UpstreamRegistry,
-} from '../images/upstream-registry.ts';
+} from '../images/upstream/upstream-registry.ts';
 import type { Digest } from '../images/digest.ts';
 import { RegistryClient } from './registry-client.ts';
 import { RegistryError } from './registry-error.ts';

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Clock, Scheduler } from '../clock.ts';
 import { AppError } from '../errors.ts';
-import type { Upstream } from '../images/upstream-registry.ts';
+import type { Upstream } from '../images/upstream/upstream-registry.ts';
 import type { Settings } from '../settings/schema.ts';
 import { openUpstream } from './open-upstream.ts';
 

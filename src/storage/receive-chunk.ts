@@ -1,6 +1,6 @@
 // One chunk of an upload, as every upload store takes it: all of it or nothing (distribution-spec "Pushing a blob in chunks").
 import type { Readable } from 'node:stream';
-import type { AppendOutcome, ChunkRange } from '../images/upload-store.ts';
+import type { AppendOutcome, ChunkRange } from '../images/registry/upload-store.ts';
 import { receiveBytes } from './receive-blob.ts';
 
 export interface ChunkOptions {

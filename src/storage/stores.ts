@@ -2,9 +2,9 @@
 import type { BootSessionStore } from '../boot-sessions/boot-session-store.ts';
 import type { EnrollmentStore } from '../enrollment/enrollment-store.ts';
 import type { EventLog } from '../events/event-log.ts';
-import type { ChannelStore } from '../images/channel-store.ts';
-import type { ConversionStore } from '../images/conversion-store.ts';
-import type { RegistryStore } from '../images/registry-store.ts';
+import type { ChannelStore } from '../images/channels/channel-store.ts';
+import type { ConversionStore } from '../images/conversion/conversion-store.ts';
+import type { RegistryStore } from '../images/registry/registry-store.ts';
 import type { MachineStore } from '../machines/machine-store.ts';
 
 export interface Stores {

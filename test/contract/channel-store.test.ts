@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { promotionAfter, rollbackAfter, type ChannelMove } from '../../src/images/channel.ts';
-import type { ChannelStore } from '../../src/images/channel-store.ts';
+import { promotionAfter, rollbackAfter, type ChannelMove } from '../../src/images/channels/channel.ts';
+import type { ChannelStore } from '../../src/images/channels/channel-store.ts';
 import { aDigest, NOON } from '../support/domain-builders.ts';
 import { STORE_ADAPTERS, storesOf } from './store-adapters.ts';
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Conversion } from '../../src/images/conversion.ts';
-import type { ConversionStore } from '../../src/images/conversion-store.ts';
+import type { Conversion } from '../../src/images/conversion/conversion.ts';
+import type { ConversionStore } from '../../src/images/conversion/conversion-store.ts';
 import { aConversion, aDigest, anImage, NOON } from '../support/domain-builders.ts';
 import { STORE_ADAPTERS, storesOf } from './store-adapters.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Digest } from '../../src/images/digest.ts';
-import type { ManifestRecord, RegistryStore } from '../../src/images/registry-store.ts';
+import type { ManifestRecord, RegistryStore } from '../../src/images/registry/registry-store.ts';
 import { aDigest, NOON } from '../support/domain-builders.ts';
 import { STORE_ADAPTERS, storesOf } from './store-adapters.ts';
 

@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Clock } from '../../src/clock.ts';
 import type { BlobStore } from '../../src/images/blob-store.ts';
-import { parseUploadId, type UploadId, type UploadStore } from '../../src/images/upload-store.ts';
+import { parseUploadId, type UploadId, type UploadStore } from '../../src/images/registry/upload-store.ts';
 import { openFileBlobStore } from '../../src/storage/files/file-blob-store.ts';
 import { openFileUploadStore } from '../../src/storage/files/file-upload-store.ts';
 import { MemoryBlobStore } from '../../src/storage/memory/memory-blob-store.ts';

@@ -9,7 +9,7 @@ import type { CommandTools } from '../../src/cli/command-tools.ts';
 import type { ImageSource } from '../../src/cli/import/image-source.ts';
 import { openSource } from '../../src/cli/import/open-source.ts';
 import { PLAIN } from '../../src/cli/style.ts';
-import { parseBootConfig, parseBootManifest } from '../../src/images/boot-manifest.ts';
+import { parseBootConfig, parseBootManifest } from '../../src/images/conversion/boot-manifest.ts';
 import { SystemClock, SystemScheduler } from '../../src/platform/clock.ts';
 import { aBootableImage } from '../support/conversion-world.ts';
 import { anIso } from '../support/iso-builder.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { SquashfsRequest } from '../../src/images/squashfs-writer.ts';
+import type { SquashfsRequest } from '../../src/images/conversion/squashfs-writer.ts';
 import { MksquashfsWriter } from '../../src/platform/mksquashfs-writer.ts';
 import { openFileBlobStore } from '../../src/storage/files/file-blob-store.ts';
 import { openFileWorkspace } from '../../src/storage/files/file-workspace.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { RegistryService } from '../../src/images/registry-service.ts';
+import type { RegistryService } from '../../src/images/registry/registry-service.ts';
 import { aContent, aManifest, digestOf, type Content } from '../support/oci-layout.ts';
 import {
   aFileRegistry,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlobStore } from '../../src/images/blob-store.ts';
-import type { UploadId, UploadStore } from '../../src/images/upload-store.ts';
+import type { UploadId, UploadStore } from '../../src/images/registry/upload-store.ts';
 import { openFileBlobStore } from '../../src/storage/files/file-blob-store.ts';
 import { openFileUploadStore } from '../../src/storage/files/file-upload-store.ts';
 import { NOON } from '../support/domain-builders.ts';

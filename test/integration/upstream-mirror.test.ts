@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Digest } from '../../src/images/digest.ts';
-import { UpstreamMirror } from '../../src/images/upstream-mirror.ts';
+import { UpstreamMirror } from '../../src/images/upstream/upstream-mirror.ts';
 import {
   aContent,
   aDescriptor,

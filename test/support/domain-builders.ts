@@ -4,7 +4,7 @@ import type { CertificateRecord } from '../../src/enrollment/enrollment-store.ts
 import type { TokenRecord } from '../../src/enrollment/enrollment-token.ts';
 import type { NewBootEvent } from '../../src/events/boot-event.ts';
 import type { BootImage } from '../../src/images/boot-image.ts';
-import type { Conversion, ConversionState } from '../../src/images/conversion.ts';
+import type { Conversion, ConversionState } from '../../src/images/conversion/conversion.ts';
 import { parseDigest, type Digest } from '../../src/images/digest.ts';
 import type { Machine, MachineId } from '../../src/machines/machine.ts';
 import { parseMacAddress, type MacAddress } from '../../src/protocol/mac-address.ts';

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { parseDigest, type Digest } from '../../src/images/digest.ts';
-import type { SignatureSource } from '../../src/images/signature-finder.ts';
-import { OCI_MANIFEST_TYPE } from '../../src/images/signature-manifest.ts';
+import type { SignatureSource } from '../../src/images/trust/signature-finder.ts';
+import { OCI_MANIFEST_TYPE } from '../../src/images/trust/signature-manifest.ts';
 import { capture, type Scratch } from './openssl.ts';
 
 export const sha256 = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex');

@@ -11,7 +11,7 @@ import { openKeyRing, type KeyRing } from '../../src/crypto/key-ring.ts';
 import { issueServerCertificates } from '../../src/crypto/server-certificates.ts';
 import { X509CertificateAuthority } from '../../src/crypto/x509-certificate-authority.ts';
 import type { Digest } from '../../src/images/digest.ts';
-import { RegistryService } from '../../src/images/registry-service.ts';
+import { RegistryService } from '../../src/images/registry/registry-service.ts';
 import { digestBytes } from '../../src/storage/digest-bytes.ts';
 import { openFileBlobStore } from '../../src/storage/files/file-blob-store.ts';
 import { openFileUploadStore } from '../../src/storage/files/file-upload-store.ts';

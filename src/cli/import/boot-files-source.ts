@@ -1,8 +1,8 @@
 // Kernel, initrd and squashfs as they are: a boot manifest of the three, without any container image.
 import type { ImageFamily } from '../../images/boot-image.ts';
-import { encodeBootConfig, encodeBootManifest } from '../../images/boot-manifest.ts';
+import { encodeBootConfig, encodeBootManifest } from '../../images/conversion/boot-manifest.ts';
 import { createHash } from 'node:crypto';
-import { OCI_MANIFEST_TYPE } from '../../images/oci-manifest.ts';
+import { OCI_MANIFEST_TYPE } from '../../images/registry/oci-manifest.ts';
 import type { ProgressTools } from '../progress-line.ts';
 import { documentBlob, hashed, notAnImage, type ImageSource, type SourceFile } from './image-source.ts';
 import { filesInIso, type IsoFiles } from './iso-files.ts';

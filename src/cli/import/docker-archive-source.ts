@@ -1,7 +1,7 @@
 // What `docker save` writes: manifest.json, a configuration, and layers as plain tars (moby image-spec v1.2). Becomes an OCI
 // image; the same archive gives the same manifest.
 import { z } from 'zod';
-import { OCI_MANIFEST_TYPE } from '../../images/oci-manifest.ts';
+import { OCI_MANIFEST_TYPE } from '../../images/registry/oci-manifest.ts';
 import {
   hashed,
   manifestOf,

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import { Transform, type Readable } from 'node:stream';
-import { OCI_MANIFEST_TYPE } from '../../images/oci-manifest.ts';
+import { OCI_MANIFEST_TYPE } from '../../images/registry/oci-manifest.ts';
 import type { Platform } from '../../images/os-image.ts';
 import { CliError } from '../cli-error.ts';
 import type { ProgressTools } from '../progress-line.ts';

@@ -1,6 +1,11 @@
 // An OCI image layout (image-spec, image-layout.md), as a folder or inside a tar.
 import type { Digest } from '../../images/digest.ts';
-import { OCI_INDEX_TYPE, parseManifest, type OciDescriptor, type OciManifest } from '../../images/oci-manifest.ts';
+import {
+  OCI_INDEX_TYPE,
+  parseManifest,
+  type OciDescriptor,
+  type OciManifest,
+} from '../../images/registry/oci-manifest.ts';
 import { formatPlatform, pickPlatform, type Platform } from '../../images/os-image.ts';
 import {
   notAnImage,

@@ -1,5 +1,5 @@
 // An image in another registry: docker://host/name:tag. Its blobs go from there to Muster without being stored here.
-import { parseManifest } from '../../images/oci-manifest.ts';
+import { parseManifest } from '../../images/registry/oci-manifest.ts';
 import { formatPlatform, pickPlatform, type Platform } from '../../images/os-image.ts';
 import type { RegistryAddress } from '../../registry-client/registry-address.ts';
 import type { PulledManifest, RegistryClient } from '../../registry-client/registry-client.ts';

@@ -2,10 +2,10 @@
 // query or in the body.
 import { z } from 'zod';
 import { AppError } from '../../errors.ts';
-import type { ChannelService, MoveOutcome } from '../../images/channel-service.ts';
+import type { ChannelService, MoveOutcome } from '../../images/channels/channel-service.ts';
 import { CHANNEL_PATTERN, IMAGE_NAME_PATTERN, parseImageReference } from '../../images/image-reference.ts';
 import type { ImageReference } from '../../images/image-reference.ts';
-import type { SignatureTrust } from '../../images/signature-trust.ts';
+import type { SignatureTrust } from '../../images/trust/signature-trust.ts';
 import { actorOf } from '../auth.ts';
 import type { HttpApp } from '../http-app.ts';
 

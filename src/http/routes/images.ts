@@ -7,7 +7,7 @@ import type { BlobStore } from '../../images/blob-store.ts';
 import { parseDigest, type Digest } from '../../images/digest.ts';
 import type { ImageCatalogue } from '../../images/image-catalogue.ts';
 import { parseImageReference, type ImageReference } from '../../images/image-reference.ts';
-import type { RegistryService } from '../../images/registry-service.ts';
+import type { RegistryService } from '../../images/registry/registry-service.ts';
 import type { HttpApp } from '../http-app.ts';
 
 export interface ImageRouteParts {

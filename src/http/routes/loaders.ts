@@ -1,5 +1,5 @@
 // The boot loaders in the store and where they came from, for administrators.
-import type { LoaderRecord } from '../../images/loaders.ts';
+import type { LoaderRecord } from '../../images/loaders/loaders.ts';
 import type { HttpApp } from '../http-app.ts';
 
 export interface LoaderRouteParts {

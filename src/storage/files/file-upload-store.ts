@@ -15,7 +15,7 @@ import {
   type FinishOutcome,
   type UploadId,
   type UploadStore,
-} from '../../images/upload-store.ts';
+} from '../../images/registry/upload-store.ts';
 import { KeyedQueue } from '../../keyed-queue.ts';
 import { endDigest } from '../digest-bytes.ts';
 import { receiveChunk, type ChunkOptions } from '../receive-chunk.ts';

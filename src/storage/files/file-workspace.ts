@@ -7,7 +7,7 @@ import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '../../errors.ts';
 import { parseDigest, type Digest } from '../../images/digest.ts';
-import type { WorkFile, WorkFolder, Workspace } from '../../images/workspace.ts';
+import type { WorkFile, WorkFolder, Workspace } from '../../images/conversion/workspace.ts';
 import { guarded, publishBlob } from './file-operations.ts';
 
 const CHUNK_BYTES = 1024 * 1024;

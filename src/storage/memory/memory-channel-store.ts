@@ -1,6 +1,6 @@
 // Channels in memory: for tests and for trying things out.
-import type { ChannelMove } from '../../images/channel.ts';
-import type { ChannelStore } from '../../images/channel-store.ts';
+import type { ChannelMove } from '../../images/channels/channel.ts';
+import type { ChannelStore } from '../../images/channels/channel-store.ts';
 import type { Digest } from '../../images/digest.ts';
 
 export class MemoryChannelStore implements ChannelStore {

@@ -1,6 +1,6 @@
 // Conversions in memory: for tests and for trying things out.
-import type { Conversion } from '../../images/conversion.ts';
-import type { ConversionStore } from '../../images/conversion-store.ts';
+import type { Conversion } from '../../images/conversion/conversion.ts';
+import type { ConversionStore } from '../../images/conversion/conversion-store.ts';
 import type { Digest } from '../../images/digest.ts';
 
 export class MemoryConversionStore implements ConversionStore {

@@ -1,6 +1,6 @@
 // Manifests, tags and links in memory: for tests and for trying things out.
 import type { Digest } from '../../images/digest.ts';
-import type { ManifestRecord, RegistryStore } from '../../images/registry-store.ts';
+import type { ManifestRecord, RegistryStore } from '../../images/registry/registry-store.ts';
 
 interface Entry {
   readonly record: ManifestRecord;

@@ -3,10 +3,10 @@
 import type { Kysely } from 'kysely';
 import type { BootCapability, BootSessionId } from '../../boot-sessions/boot-session.ts';
 import type { BootEventKind, NewBootEvent } from '../../events/boot-event.ts';
-import type { ChannelMove } from '../../images/channel.ts';
+import type { ChannelMove } from '../../images/channels/channel.ts';
 import type { Digest } from '../../images/digest.ts';
 import type { BootImage } from '../../images/boot-image.ts';
-import type { Conversion, RefusalCode } from '../../images/conversion.ts';
+import type { Conversion, RefusalCode } from '../../images/conversion/conversion.ts';
 import type { HardwareFacts, MachineId, MachineState } from '../../machines/machine.ts';
 import type { MacAddress } from '../../protocol/mac-address.ts';
 import type { Json } from './row-values.ts';

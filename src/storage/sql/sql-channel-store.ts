@@ -1,6 +1,6 @@
 // Channels in SQL: one row for each move; the key (repository, channel, number) lets one of two simultaneous moves win.
-import type { ChannelMove } from '../../images/channel.ts';
-import type { ChannelStore } from '../../images/channel-store.ts';
+import type { ChannelMove } from '../../images/channels/channel.ts';
+import type { ChannelStore } from '../../images/channels/channel-store.ts';
 import type { Digest } from '../../images/digest.ts';
 import type { ChannelMoveRow, Database } from './schema.ts';
 import { withoutNulls } from './row-values.ts';

@@ -1,6 +1,6 @@
 // Conversions in SQL, one row for each manifest of a repository.
-import type { Conversion, ConversionState, RefusalCode } from '../../images/conversion.ts';
-import type { ConversionStore } from '../../images/conversion-store.ts';
+import type { Conversion, ConversionState, RefusalCode } from '../../images/conversion/conversion.ts';
+import type { ConversionStore } from '../../images/conversion/conversion-store.ts';
 import type { Digest } from '../../images/digest.ts';
 import { AppError } from '../../errors.ts';
 import { decodeJson, encodeJson } from './row-values.ts';

@@ -1,7 +1,7 @@
 // Manifests, tags and links in SQL. Who refers to what stands in a table of its own, so that marking reads keys and no records.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Digest } from '../../images/digest.ts';
-import type { ManifestRecord, RegistryStore } from '../../images/registry-store.ts';
+import type { ManifestRecord, RegistryStore } from '../../images/registry/registry-store.ts';
 import { decodeJson, encodeJson, withoutNulls } from './row-values.ts';
 import type { Database, RegistryManifestRow } from './schema.ts';
 

@@ -8,7 +8,7 @@ import { handleError } from '../../../src/http/error-handler.ts';
 import type { HttpApp } from '../../../src/http/http-app.ts';
 import { artifactRoutes } from '../../../src/http/routes/artifacts.ts';
 import type { BootImage } from '../../../src/images/boot-image.ts';
-import type { Conversion } from '../../../src/images/conversion.ts';
+import type { Conversion } from '../../../src/images/conversion/conversion.ts';
 import type { Digest } from '../../../src/images/digest.ts';
 import { PublicArtifacts } from '../../../src/images/public-artifacts.ts';
 import { MemoryBlobStore } from '../../../src/storage/memory/memory-blob-store.ts';

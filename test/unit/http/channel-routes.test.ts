@@ -4,8 +4,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { handleError } from '../../../src/http/error-handler.ts';
 import type { HttpApp } from '../../../src/http/http-app.ts';
 import { channelRoutes } from '../../../src/http/routes/channels.ts';
-import { promotionAfter, type ChannelMove } from '../../../src/images/channel.ts';
-import type { MoveOutcome, Promotion } from '../../../src/images/channel-service.ts';
+import { promotionAfter, type ChannelMove } from '../../../src/images/channels/channel.ts';
+import type { MoveOutcome, Promotion } from '../../../src/images/channels/channel-service.ts';
 import { aDigest, NOON } from '../../support/domain-builders.ts';
 
 const MOVE: ChannelMove = promotionAfter(

@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import type { Conversion } from '../../../src/images/conversion.ts';
+import type { Conversion } from '../../../src/images/conversion/conversion.ts';
 import type { Digest } from '../../../src/images/digest.ts';
 import { ImageCatalogue } from '../../../src/images/image-catalogue.ts';
-import type { ManifestRecord } from '../../../src/images/registry-store.ts';
-import type { TrustDecision } from '../../../src/images/trust-policy.ts';
+import type { ManifestRecord } from '../../../src/images/registry/registry-store.ts';
+import type { TrustDecision } from '../../../src/images/trust/trust-policy.ts';
 import { createMemoryStores } from '../../../src/storage/memory/create-memory-stores.ts';
 import { MemoryBlobStore } from '../../../src/storage/memory/memory-blob-store.ts';
 import { aConversion, anImage, NOON } from '../../support/domain-builders.ts';
