@@ -19,6 +19,7 @@ import { SignatureTrust } from './images/trust/signature-trust.ts';
 import { TrustRecorder } from './images/trust/trust-recorder.ts';
 import { cachedRegistry, UpstreamCache } from './images/upstream/upstream-cache.ts';
 import { UpstreamMirror } from './images/upstream/upstream-mirror.ts';
+import type { Profile } from './machines/profile.ts';
 import { returnFreeMemory } from './platform/return-memory.ts';
 import { sha256 } from './platform/sha256.ts';
 import { WorkerRootPacker } from './platform/worker-root-packer.ts';
@@ -54,6 +55,8 @@ interface ImageParts {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly logger: Logger;
+  /** What they boot is in use. */
+  readonly profiles: readonly Profile[];
   /** Blobs that belong to no image and must stay. */
   readonly loaders: () => readonly { readonly digest: Digest }[];
 }
@@ -64,10 +67,10 @@ export async function openImages(parts: ImageParts): Promise<Images> {
   const { settings, stores, blobs, blobDirectory, events, clock } = parts;
   const logger = parts.logger.child({ component: 'images' });
   const store = stores.registry;
-  const registry = new RegistryService({
+  const registry: RegistryService = new RegistryService({
     ...{ store, blobs, clock, digestBytes },
     uploads: await openFileUploadStore({ directory: blobDirectory, clock }),
-    pinned: () => pinnedDigests(parts),
+    pinned: () => pinnedDigests({ ...parts, channels }),
     limits: { blobBytes: settings.limits.blobBytes },
   });
   const converter = new ImageConverter({
@@ -98,7 +101,7 @@ export async function openImages(parts: ImageParts): Promise<Images> {
     mirror: upstream?.mirror,
   });
   const channels = new ChannelService({
-    ...{ registry: store, events, clock },
+    ...{ registry: store, collection: registry, events, clock },
     store: stores.channels,
     trust: signatureTrust,
   });
@@ -131,13 +134,37 @@ async function openUpstreamOf(registry: RegistryService, parts: ImageParts, logg
   return { cache, mirror, close: () => opened.close() };
 }
 
-/** What channels name, what machines boot or run, and the boot loaders: never collected. */
-async function pinnedDigests({ settings, stores, loaders }: ImageParts): Promise<ReadonlySet<Digest>> {
+interface PinParts {
+  readonly stores: Pick<Stores, 'channels' | 'conversions' | 'machines' | 'sessions'>;
+  readonly profiles: readonly Pick<Profile, 'boot'>[];
+  readonly channels: Pick<ChannelService, 'resolve'>;
+  readonly loaders: ImageParts['loaders'];
+  readonly clock: Clock;
+}
+
+/**
+ * What is in use, so that it is neither collected nor deleted: what channels point to, what machines run, what boot sessions that
+ * are still open boot and what profiles name, with what was made of it; what is being converted; the boot loaders.
+ */
+async function pinnedDigests(parts: PinParts): Promise<ReadonlySet<Digest>> {
+  const { stores, profiles, channels, loaders, clock } = parts;
   const pinned = new Set(await stores.channels.pinned());
   for (const { digest } of loaders()) pinned.add(digest);
-  for (const { image } of await stores.machines.list({ limit: settings.limits.machines })) {
-    const reference = image === undefined ? undefined : parseImageReference(image);
-    if (reference?.kind === 'digest') pinned.add(reference.digest);
+  // All of them, however many the settings allow now: one that is left out would lose its image.
+  const machines = await stores.machines.list({ limit: Number.MAX_SAFE_INTEGER });
+  const named = new Set(await stores.sessions.imagesInUse(clock.now()));
+  for (const { image } of machines) if (image !== undefined) named.add(image);
+  for (const { boot } of profiles) named.add(boot.image);
+  for (const text of named) {
+    const reference = parseImageReference(text);
+    const digest = reference && (await channels.resolve(reference));
+    if (digest !== undefined) pinned.add(digest);
+  }
+  for (const conversion of await stores.conversions.list()) {
+    const { state, digest } = conversion;
+    if (state === 'queued' || state === 'converting') pinned.add(digest);
+    // Collection would find it by its subject; a deletion by digest would not.
+    if (state === 'ready' && pinned.has(digest)) pinned.add(conversion.manifest);
   }
   return pinned;
 }

@@ -154,6 +154,7 @@ async function openCore(
   const images = await openImages({
     ...{ settings, stores, blobs, blobDirectory, events, clock, scheduler, logger },
     loaders: () => loaders,
+    profiles: configuration.profiles,
   });
   undo.push(() => images.close());
   undo.push(() => images.conversions.stop());

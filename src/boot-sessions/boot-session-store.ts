@@ -16,6 +16,8 @@ export interface BootSessionStore {
     id: BootSessionId,
     changes: Partial<Pick<BootSession, 'scriptServedAt' | 'image' | 'profile' | 'expiresAt'>>,
   ): Promise<void>;
+  /** What the sessions that end after this time boot, each reference once: never collected. */
+  imagesInUse(now: number): Promise<ReadonlySet<string>>;
   /**
    * Counts one fetch of a resource, atomically; false (and nothing counted) when `limit` fetches were made before, or where
    * there is no such session.

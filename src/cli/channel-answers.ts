@@ -5,7 +5,7 @@ const moveSchema = z.looseObject({
   repository: z.string(),
   channel: z.string(),
   number: z.number(),
-  kind: z.enum(['promoted', 'rolled-back']),
+  kind: z.enum(['promoted', 'rolled-back', 'removed']),
   digest: z.string(),
   before: z.looseObject({ digest: z.string() }).optional(),
   reference: z.string(),

@@ -9,7 +9,9 @@ import { layoutOf } from './layout.ts';
 import { parseCount } from './parse-arguments.ts';
 
 export function addChannelsCommand(images: Command, tools: CommandTools): void {
-  const channels = images.command('channels').description('where channels point to: list, promote, rollback, history');
+  const channels = images
+    .command('channels')
+    .description('where channels point to: list, promote, rollback, remove, history');
 
   channels
     .command('list')
@@ -48,8 +50,20 @@ export function addChannelsCommand(images: Command, tools: CommandTools): void {
     });
 
   channels
+    .command('remove')
+    .description('end a channel: machines whose profile names it wait, its images may be collected, its history stays')
+    .argument('<channel>', 'NAME@CHANNEL')
+    .requiredOption('--note <text>', 'why, for the history')
+    .action(async (text: string, { note }: { note: string }) => {
+      const query = { ...parseChannel(text), note };
+      const answer = await (await tools.api()).call({ method: 'DELETE', path: '/channels', query });
+      const moved = channelAnswers.moved.parse(answer);
+      tools.show(answer, () => formatMove(moved, tools.style));
+    });
+
+  channels
     .command('history')
-    .description('every move of a channel, newest first')
+    .description('every move of a channel, newest first; also of one that was removed')
     .argument('<channel>', 'NAME@CHANNEL')
     .option('--limit <count>', 'at most so many', parseCount, 50)
     .action(async (text: string, { limit }: { limit: number }) => {

@@ -19,8 +19,8 @@ export function formatChannels(channels: readonly MoveAnswer[], now: number, lay
 
 export function formatHistory(moves: readonly MoveAnswer[], now: number, layout: TableLayout): string {
   const rows = moves.map((move, index) => [
-    index === 0 ? layout.style.good(`#${move.number}`) : `#${move.number}`,
-    move.kind === 'promoted' ? 'promoted' : layout.style.warn('rolled back'),
+    index === 0 && move.kind !== 'removed' ? layout.style.good(`#${move.number}`) : `#${move.number}`,
+    move.kind === 'promoted' ? 'promoted' : layout.style.warn(move.kind === 'removed' ? 'removed' : 'rolled back'),
     shortDigest(move.digest),
     printable(move.reference),
     ...remarkOf(move, now),
@@ -35,6 +35,7 @@ export function formatMove(
 ): string {
   const name = style.strong(`${printable(move.repository)}@${printable(move.channel)}`);
   const target = `${shortDigest(move.digest)} (${printable(move.reference)})`;
+  if (move.kind === 'removed') return `  ${style.good('✓')} ${name} is removed; it pointed to ${target}\n`;
   if (!changed) return `  ${name} points to ${target} already\n`;
   const before = from === undefined ? '' : `, before ${shortDigest(from)}`;
   return `  ${style.good('✓')} ${name} points to ${target}${before}\n`;

@@ -6,7 +6,7 @@ import type { BootSessionId } from '../boot-sessions/boot-session.ts';
 import type { ErrorCode } from '../errors.ts';
 import { shortReference } from '../images/image-reference.ts';
 
-/** `image` is the repository, `from` the digest before, where there was one. */
+/** `image` is the repository, `from` the digest before, where there was one; `digest` of a removal is where it pointed. */
 interface ChannelMoved {
   readonly image: string;
   readonly channel: string;
@@ -67,6 +67,7 @@ interface BootEventDetails {
   'image-untrusted': { readonly image: string; readonly channel?: string; readonly reason: string };
   'channel-promoted': ChannelMoved;
   'channel-rolled-back': ChannelMoved;
+  'channel-removed': ChannelMoved;
   'agent-message': { readonly level: 'info' | 'warn' | 'error'; readonly message: string };
   'server-started': { readonly version: string };
 }
@@ -155,6 +156,8 @@ export function describeEvent(event: NewBootEvent): string {
       return `${event.details.image}@${event.details.channel} promoted to ${event.details.digest.slice(0, 19)} by ${event.details.by}: ${event.details.note}`;
     case 'channel-rolled-back':
       return `${event.details.image}@${event.details.channel} rolled back to ${event.details.digest.slice(0, 19)} by ${event.details.by}: ${event.details.note}`;
+    case 'channel-removed':
+      return `${event.details.image}@${event.details.channel}, which pointed to ${event.details.digest.slice(0, 19)}, removed by ${event.details.by}: ${event.details.note}`;
     case 'agent-message':
       return `agent: ${event.details.message}`;
     case 'server-started':

@@ -60,6 +60,7 @@ const KINDS: Readonly<Record<BootEventKind, readonly [label: string, phase: Phas
   'image-untrusted': ['Untrusted', 'trouble'],
   'channel-promoted': ['Channel', 'note'],
   'channel-rolled-back': ['Channel', 'note'],
+  'channel-removed': ['Channel', 'note'],
   'agent-message': ['Agent', 'note'],
   'server-started': ['Server', 'note'],
 };

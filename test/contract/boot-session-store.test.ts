@@ -86,6 +86,24 @@ describe.each(STORE_ADAPTERS)('BootSessionStore ($name)', (adapter) => {
     });
   });
 
+  describe('imagesInUse', () => {
+    it('is what open sessions boot, each once; ended ones and those without a plan boot nothing', async () => {
+      await insert({ id: aSessionId('ended'), image: 'fleet/os@ended', expiresAt: NOON });
+      await insert({ id: aSessionId('open'), image: 'fleet/os@open', expiresAt: NOON + 1 });
+      await insert({ id: aSessionId('twin'), image: 'fleet/os@open', expiresAt: NOON + 1 });
+      await insert({ id: aSessionId('planless') });
+      expect(await sessions.imagesInUse(NOON)).toEqual(new Set(['fleet/os@open']));
+      expect(await sessions.imagesInUse(NOON - 1)).toEqual(new Set(['fleet/os@open', 'fleet/os@ended']));
+      expect(await sessions.imagesInUse(NOON + 30 * 60_000)).toEqual(new Set());
+    });
+
+    it('follows what a session is told to boot, and for how long', async () => {
+      const { id } = await insert({ expiresAt: NOON });
+      await sessions.update(id, { image: 'fleet/os@planned', expiresAt: NOON + 1 });
+      expect(await sessions.imagesInUse(NOON)).toEqual(new Set(['fleet/os@planned']));
+    });
+  });
+
   describe('countFetch', () => {
     it('counts up to the limit and no further, for each resource and session by itself', async () => {
       await insert();

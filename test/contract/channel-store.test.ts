@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { promotionAfter, rollbackAfter, type ChannelMove } from '../../src/images/channels/channel.ts';
+import { promotionAfter, removalAfter, rollbackAfter, type ChannelMove } from '../../src/images/channels/channel.ts';
 import type { ChannelStore } from '../../src/images/channels/channel-store.ts';
 import { aDigest, NOON } from '../support/domain-builders.ts';
 import { STORE_ADAPTERS, storesOf } from './store-adapters.ts';
@@ -66,6 +66,31 @@ describe.each(STORE_ADAPTERS)('ChannelStore ($name)', (adapter) => {
     const third = aPromotion('c', second);
     for (const move of [first, second, third]) await channels.append(move);
     expect(await channels.pinned()).toEqual(new Set([aDigest('b'), aDigest('c')]));
+  });
+
+  it('neither finds, lists nor pins a channel that was removed, and keeps its history', async () => {
+    const first = aPromotion('a');
+    const second = aPromotion('b', first);
+    const removal = removalAfter(second, REMARK);
+    for (const move of [first, second, removal, aPromotion('c', undefined, 'beta')]) await channels.append(move);
+    expect(await channels.find('fleet/os', 'stable')).toBeUndefined();
+    expect((await channels.list()).map(({ channel }) => channel)).toEqual(['beta']);
+    expect((await channels.list('fleet/os')).map(({ channel }) => channel)).toEqual(['beta']);
+    expect(await channels.pinned()).toEqual(new Set([aDigest('c')]));
+    expect(await channels.find('fleet/os', 'stable', 3)).toEqual(removal);
+    expect(await channels.find('fleet/os', 'stable', 2)).toEqual(second);
+    expect(await channels.history('fleet/os', 'stable', 10)).toEqual([removal, second, first]);
+  });
+
+  it('has a channel again once it is made again', async () => {
+    const first = aPromotion('a');
+    const removal = removalAfter(first, REMARK);
+    const again = aPromotion('b', removal);
+    for (const move of [first, removal, again]) expect(await channels.append(move)).toBe(true);
+    expect(again).toMatchObject({ number: 3, release: 3 });
+    expect(await channels.find('fleet/os', 'stable')).toEqual(again);
+    expect(await channels.list()).toEqual([again]);
+    expect(await channels.pinned()).toEqual(new Set([aDigest('b')]));
   });
 });
 

@@ -130,6 +130,20 @@ describe('muster images channels', () => {
     expect(json.moves[0]).toMatchObject({ kind: 'rolled-back', digest: IMAGE.digest, by: 'admin', note: 'broken' });
   });
 
+  it('removes a channel for a reason, and tells of it in its history alone', async () => {
+    const remove = () => world.run('channels', 'remove', `${REPO}@beta`, '--note', 'the pilot is over');
+    expect(await remove()).toBe(`not-found: Nothing was changed: there is no channel ${REPO}@beta.`);
+    await world.run('channels', 'promote', `${REPO}@beta`, '--to', `${REPO}:v1`, '--note', 'first');
+    expect(await remove()).toBe(
+      `  ✓ ${REPO}@beta is removed; it pointed to ${IMAGE.digest.slice(0, 19)} (${REPO}:v1)\n`,
+    );
+    expect(await world.run('channels', 'list')).toContain('No channels yet');
+    expect(await world.channelStore.pinned()).toEqual(new Set());
+    const history = await world.run('channels', 'history', `${REPO}@beta`);
+    expect(history).toMatch(/#2 +removed +sha256:\S+ +fleet\/os:v1 .*admin +the pilot is over\n +#1 +promoted/);
+    expect(world.events.at(-1)).toMatchObject({ kind: 'channel-removed', details: { by: 'admin', channel: 'beta' } });
+  });
+
   it('explains itself where the word is no channel', async () => {
     expect(await world.run('channels', 'history', REPO)).toContain('write NAME@CHANNEL, as in fleet/os@stable');
   });

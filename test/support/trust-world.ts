@@ -36,7 +36,14 @@ export async function aTrustWorld(keys: readonly SigningKey[], requirements: Tru
   const events: NewBootEvent[] = [];
   const record = (event: NewBootEvent) => Promise.resolve(void events.push(event));
   const channelStore = new MemoryChannelStore();
-  const parts = { store: channelStore, registry: store, trust, events: { recordNow: record }, clock };
+  const parts = {
+    store: channelStore,
+    registry: store,
+    collection: registry,
+    trust,
+    events: { recordNow: record },
+    clock,
+  };
   const channels = new ChannelService(parts);
 
   const app: HttpApp = fastify();

@@ -10,7 +10,7 @@ import { actorOf } from '../auth.ts';
 import type { HttpApp } from '../http-app.ts';
 
 export interface ChannelRouteParts {
-  readonly channels: Pick<ChannelService, 'list' | 'history' | 'promote' | 'rollback' | 'resolve'>;
+  readonly channels: Pick<ChannelService, 'list' | 'history' | 'promote' | 'rollback' | 'remove' | 'resolve'>;
   readonly signatureTrust: Pick<SignatureTrust, 'report'>;
 }
 
@@ -32,6 +32,7 @@ const LIST = z.object({ image: image.optional() });
 const HISTORY = z.object({ image, channel, limit: z.coerce.number().int().min(1).max(MAX_LISTED).default(50) });
 const PROMOTION = z.strictObject({ image, channel, to: reference, note: note.min(1, 'must say why') });
 const ROLLBACK = z.strictObject({ image, channel, note: note.default('') });
+const REMOVAL = z.object({ image, channel, note: note.min(1, 'must say why') });
 const SIGNATURES = z.object({ reference, channel: channel.optional() });
 
 export function channelRoutes(app: HttpApp, { channels, signatureTrust }: ChannelRouteParts): void {
@@ -53,6 +54,12 @@ export function channelRoutes(app: HttpApp, { channels, signatureTrust }: Channe
   app.post('/channels/rollback', { schema: { body: ROLLBACK } }, async (request) => {
     const { image: repository, ...rest } = request.body;
     return answerOf(await channels.rollback({ repository, ...rest, by: actorOf(request) }));
+  });
+
+  // All of it in the query: a body means nothing to DELETE, and what stands between may drop it (RFC 9110 §9.3.5).
+  app.delete('/channels', { schema: { querystring: REMOVAL } }, async (request) => {
+    const { image: repository, ...rest } = request.query;
+    return answerOf(await channels.remove({ repository, ...rest, by: actorOf(request) }));
   });
 
   app.get('/image-signatures', { schema: { querystring: SIGNATURES } }, async ({ query }) => {

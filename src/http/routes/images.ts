@@ -65,7 +65,10 @@ export function imageRoutes(app: HttpApp, parts: ImageRouteParts): void {
   app.delete('/images/*', { schema: { params: REFERENCE } }, async (request, reply) => {
     const reference = request.params['*'];
     if (reference.kind === 'channel')
-      throw new AppError('invalid-request', 'A channel is moved by promote and rollback; name a tag or a digest.');
+      throw new AppError(
+        'invalid-request',
+        'A channel is moved by promote and rollback and ended by channels remove; name a tag or a digest.',
+      );
     const named = reference.kind === 'tag' ? reference.tag : reference.digest;
     const outcome = await registry.deleteManifest(reference.name, named);
     if (outcome.kind === 'deleted') return reply.code(204).send();

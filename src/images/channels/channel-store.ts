@@ -4,11 +4,11 @@ import type { ChannelMove } from './channel.ts';
 import type { Digest } from '../digest.ts';
 
 export interface ChannelStore {
-  /** The last move of this channel; with `number` that very move. */
+  /** The move by which this channel points somewhere now; with `number` that very move, a removal too. */
   find(repository: string, channel: string, number?: number): Promise<ChannelMove | undefined>;
-  /** The last move of every channel, by repository and channel. */
+  /** The same of every channel that there is, by repository and channel. */
   list(repository?: string): Promise<readonly ChannelMove[]>;
-  /** Newest first. */
+  /** Every move, also of a channel that was removed. Newest first. */
   history(repository: string, channel: string, limit: number): Promise<readonly ChannelMove[]>;
   /** False where this channel has a move of that number already: somebody was faster, and nothing is changed. */
   append(move: ChannelMove): Promise<boolean>;

@@ -53,6 +53,11 @@ export class MemoryBootSessionStore implements BootSessionStore {
     return Promise.resolve();
   }
 
+  imagesInUse(now: number): Promise<ReadonlySet<string>> {
+    const open = [...this.#entries.values()].filter(({ session }) => session.expiresAt > now);
+    return Promise.resolve(new Set(open.flatMap(({ session }) => session.image ?? [])));
+  }
+
   countFetch(id: BootSessionId, resource: string, limit: number): Promise<boolean> {
     const fetches = this.#entries.get(id)?.fetches;
     const before = fetches?.get(resource) ?? 0;

@@ -1,5 +1,5 @@
 // Channels in memory: for tests and for trying things out.
-import type { ChannelMove } from '../../images/channels/channel.ts';
+import { presentMove, type ChannelMove } from '../../images/channels/channel.ts';
 import type { ChannelStore } from '../../images/channels/channel-store.ts';
 import type { Digest } from '../../images/digest.ts';
 
@@ -9,13 +9,15 @@ export class MemoryChannelStore implements ChannelStore {
 
   find(repository: string, channel: string, number?: number): Promise<ChannelMove | undefined> {
     const moves = this.#of(repository, channel);
-    return Promise.resolve(number === undefined ? moves.at(-1) : moves.find((move) => move.number === number));
+    return Promise.resolve(
+      number === undefined ? presentMove(moves.at(-1)) : moves.find((move) => move.number === number),
+    );
   }
 
   list(repository?: string): Promise<readonly ChannelMove[]> {
-    const last = [...this.#moves.values()].flatMap((moves) => moves.at(-1) ?? []);
+    const present = [...this.#moves.values()].flatMap((moves) => presentMove(moves.at(-1)) ?? []);
     return Promise.resolve(
-      last.filter((move) => repository === undefined || move.repository === repository).sort(byChannel),
+      present.filter((move) => repository === undefined || move.repository === repository).sort(byChannel),
     );
   }
 

@@ -79,6 +79,17 @@ export class SqlBootSessionStore implements BootSessionStore {
     await this.#database.updateTable('bootSessions').set(changes).where('id', '=', id).execute();
   }
 
+  async imagesInUse(now: number): Promise<ReadonlySet<string>> {
+    const rows = await this.#database
+      .selectFrom('bootSessions')
+      .select('image')
+      .distinct()
+      .where('expiresAt', '>', now)
+      .where('image', 'is not', null)
+      .execute();
+    return new Set(rows.flatMap(({ image }) => image ?? []));
+  }
+
   async countFetch(id: BootSessionId, resource: string, limit: number): Promise<boolean> {
     if (limit <= 0) return false;
     // One statement, so that no other fetch can come between the look and the count.

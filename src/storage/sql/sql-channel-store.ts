@@ -1,5 +1,5 @@
 // Channels in SQL: one row for each move; the key (repository, channel, number) lets one of two simultaneous moves win.
-import type { ChannelMove } from '../../images/channels/channel.ts';
+import { presentMove, type ChannelMove } from '../../images/channels/channel.ts';
 import type { ChannelStore } from '../../images/channels/channel-store.ts';
 import type { Digest } from '../../images/digest.ts';
 import type { ChannelMoveRow, Database } from './schema.ts';
@@ -15,7 +15,8 @@ export class SqlChannelStore implements ChannelStore {
   async find(repository: string, channel: string, number?: number): Promise<ChannelMove | undefined> {
     const query = this.#of(repository, channel);
     const row = await (number === undefined ? query : query.where('number', '=', number)).limit(1).executeTakeFirst();
-    return row && moveOf(row);
+    const move = row && moveOf(row);
+    return number === undefined ? presentMove(move) : move;
   }
 
   async list(repository?: string): Promise<readonly ChannelMove[]> {
@@ -29,6 +30,7 @@ export class SqlChannelStore implements ChannelStore {
           .whereRef('other.repository', '=', 'move.repository')
           .whereRef('other.channel', '=', 'move.channel'),
       )
+      .where('move.kind', '!=', 'removed')
       .orderBy('move.repository')
       .orderBy('move.channel');
     const rows = await (repository === undefined ? query : query.where('move.repository', '=', repository)).execute();

@@ -36,6 +36,7 @@ beforeEach(() => {
           history: (repository) => Promise.resolve(repository === 'fleet/os' ? [MOVE] : []),
           promote: (promotion: Promotion) => move(promotion),
           rollback: move,
+          remove: move,
           resolve: (reference) => Promise.resolve(reference.name === 'fleet/os' ? aDigest('a') : undefined),
         },
         signatureTrust: {
@@ -81,6 +82,21 @@ describe('channel routes', () => {
     expect((await get('/channels/history?image=other&channel=stable')).status).toBe(404);
   });
 
+  it('removes in the name of the caller what the query names, for a reason, and answers 404 where there is none', async () => {
+    expect(await remove('?image=fleet%2Fos&channel=stable&note=the%20rack%20is%20gone')).toMatchObject({
+      status: 200,
+      json: { changed: true, move: MOVE },
+    });
+    expect(asked).toEqual([{ repository: 'fleet/os', channel: 'stable', note: 'the rack is gone', by: 'admin' }]);
+    outcome = { kind: 'not-found', reason: 'there is no channel fleet/os@stable' };
+    expect((await remove('?image=fleet/os&channel=stable&note=why')).status).toBe(404);
+    expect(await remove('?image=fleet/os&channel=stable')).toMatchObject({ status: 400 });
+    expect(await remove('?image=fleet/os&channel=stable&note=%20')).toMatchObject({
+      status: 400,
+      json: { error: { message: 'querystring.note: must say why' } },
+    });
+  });
+
   it.each([
     [{ image: 'Fleet', channel: 'stable', to: 'fleet/os:1', note: 'why' }, 'body.image: is not the name of an image'],
     [
@@ -112,6 +128,11 @@ describe('channel routes', () => {
 
 async function get(path: string) {
   const answer = await app.inject({ method: 'GET', url: `/api/v1${path}`, headers: AS_ADMIN });
+  return { status: answer.statusCode, json: answer.json<unknown>() };
+}
+
+async function remove(query: string) {
+  const answer = await app.inject({ method: 'DELETE', url: `/api/v1/channels${query}`, headers: AS_ADMIN });
   return { status: answer.statusCode, json: answer.json<unknown>() };
 }
 

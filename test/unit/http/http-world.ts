@@ -133,7 +133,7 @@ export function anHttpWorld(overrides: Partial<ApiHttpParts> = {}) {
     requirements: { require: [], channels: {} },
   });
   const channels = new ChannelService({
-    ...{ registry: stores.registry, trust: signatureTrust, events, clock },
+    ...{ registry: stores.registry, collection: registry, trust: signatureTrust, events, clock },
     store: stores.channels,
   });
   const shared = {

@@ -90,6 +90,56 @@ describe('ChannelService', () => {
     expect(await rollback()).toEqual({ kind: 'not-found', reason: 'there is no channel fleet/os@stable' });
   });
 
+  it('ends a channel with author and note on record, and keeps its history readable', async () => {
+    const { promote, remove, rollback, service, events } = world();
+    await promote('fleet/os@stable', 'fleet/os:a');
+    await promote('fleet/os@stable', 'fleet/os:b');
+    expect(await remove()).toEqual({
+      kind: 'moved',
+      move: {
+        ...{ repository: 'fleet/os', channel: 'stable', number: 3, kind: 'removed', digest: aDigest('b'), release: 2 },
+        ...{ reference: 'fleet/os:b', by: 'eve', note: 'over', at: NOON },
+      },
+    });
+    expect(events.at(-1)).toEqual({
+      kind: 'channel-removed',
+      details: { image: 'fleet/os', channel: 'stable', digest: aDigest('b'), by: 'eve', note: 'over' },
+    });
+    expect(await service.list()).toEqual([]);
+    expect(await service.resolve(parseImageReference('fleet/os@stable')!)).toBeUndefined();
+    const history = await service.history('fleet/os', 'stable', 10);
+    expect(history.map(({ number, kind }) => [number, kind])).toEqual([
+      [3, 'removed'],
+      [2, 'promoted'],
+      [1, 'promoted'],
+    ]);
+    const gone = { kind: 'not-found', reason: 'there is no channel fleet/os@stable' };
+    expect(await rollback()).toEqual(gone);
+    expect(await remove()).toEqual(gone);
+    expect(events).toHaveLength(3);
+  });
+
+  it('begins anew after a removal: same numbers, and nothing from before to roll back to', async () => {
+    const { promote, remove, rollback, events } = world();
+    await promote('fleet/os@stable', 'fleet/os:a');
+    await remove();
+    const again = await promote('fleet/os@stable', 'fleet/os:a');
+    expect(again).toMatchObject({ kind: 'moved', move: { number: 3, digest: aDigest('a') } });
+    expect(again).not.toHaveProperty('move.before');
+    expect(events.at(-1)).not.toHaveProperty('details.from');
+    expect(await rollback()).toMatchObject({ kind: 'refused' });
+    await promote('fleet/os@stable', 'fleet/os:b');
+    expect(await rollback()).toMatchObject({ kind: 'moved', move: { digest: aDigest('a') }, from: aDigest('b') });
+  });
+
+  it('removes also what points to an image that is gone or not trusted any more', async () => {
+    const { promote, remove, distrusted, known } = world();
+    await promote('fleet/os@stable', 'fleet/os:a');
+    distrusted.add(aDigest('a'));
+    known.length = 0;
+    expect(await remove()).toMatchObject({ kind: 'moved', move: { kind: 'removed' } });
+  });
+
   it('runs simultaneous promotions one after the other, none lost', async () => {
     const { promote, service } = world();
     await Promise.all(['a', 'b', 'c', 'd'].map((tag) => promote('fleet/os@stable', `fleet/os:${tag}`)));
@@ -115,6 +165,7 @@ function world() {
       findManifest: (repository, digest) =>
         Promise.resolve(known.includes(digest.at(-1)!) ? aRecord(repository, digest) : undefined),
     },
+    collection: { holdCollection: (action) => action() },
     trust: {
       decide: (_name, digest) =>
         Promise.resolve(
@@ -134,7 +185,8 @@ function world() {
     return service.promote({ repository, channel: name, to: parseImageReference(to)!, by: 'eve', note: 'why' });
   };
   const rollback = () => service.rollback({ repository: 'fleet/os', channel: 'stable', by: 'eve', note: 'bad' });
-  return { service, events, distrusted, promote, rollback };
+  const remove = () => service.remove({ repository: 'fleet/os', channel: 'stable', by: 'eve', note: 'over' });
+  return { service, events, distrusted, known, promote, rollback, remove };
 }
 
 function aRecord(repository: string, digest: Digest): ManifestRecord {
