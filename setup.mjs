@@ -4,7 +4,7 @@
 // nothing twice, and says nothing when there is nothing to do. Exit code 2: a person has to act, and the text says how.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -22,9 +22,17 @@ const LAB = [
 ];
 const TEST = [
   ...LAB,
-  ...['buildah', 'nginx-light', 'podman'],
+  ...['buildah', 'docker-registry', 'nginx-light', 'podman'],
   ...['atftp', 'atftpd', 'chromium', 'fonts-dejavu-core', 'gcc', 'git', 'libc6-dev', 'shellcheck', 'tftp-hpa'],
 ];
+// These start services when they are installed. The tests run the programs themselves, on ports of their own.
+const SERVICES = {
+  atftpd: ['atftpd.service', 'atftpd.socket'],
+  'docker-registry': ['docker-registry.service'],
+  'nginx-light': ['nginx.service'],
+  podman: ['podman.service', 'podman.socket', 'podman-restart.service', 'podman-auto-update.timer'],
+};
+const POLICY_FILE = '/usr/sbin/policy-rc.d';
 const PACKAGES = { serve: SERVE, lab: LAB, test: TEST };
 
 class Stop extends Error {}
@@ -82,13 +90,39 @@ async function installPackages(names, isDryRun) {
   const command = `apt-get install -y --no-install-recommends ${missing.join(' ')}`;
   if (isDryRun) return say(`would run: ${command}`);
   const isRoot = process.getuid?.() === 0;
+  const services = names.flatMap((name) => (missing.includes(name) ? (SERVICES[name] ?? []) : []));
   if (!isRoot || !isThere('apt-get')) {
-    throw new Stop(`Debian packages are missing: ${missing.join(' ')}\nFix: ${isRoot ? '' : 'sudo '}${command}`);
+    const sudo = isRoot ? '' : 'sudo ';
+    const after = services.length === 0 ? '' : ` && ${sudo}systemctl disable --now ${services.join(' ')}`;
+    throw new Stop(`Debian packages are missing: ${missing.join(' ')}\nFix: ${sudo}${command}${after}`);
   }
   const environment = { DEBIAN_FRONTEND: 'noninteractive' };
   await step('apt-get update', 'apt-get', ['update', '-q'], environment);
   const install = ['install', '-y', '-q', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=120', ...missing];
-  await step(`Debian packages ${missing.join(' ')}`, 'apt-get', install, environment);
+  const installAll = () => step(`Debian packages ${missing.join(' ')}`, 'apt-get', install, environment);
+  if (services.length === 0) await installAll();
+  else await withoutServices(services, installAll);
+}
+
+/** Nothing is started now (policy-rc.d, Debian Policy 9.3.3.1: 101 forbids it) nor at the next boot. */
+async function withoutServices(services, install) {
+  const kept = `${POLICY_FILE}.before-muster-setup`;
+  // Where an earlier run was killed, the file that is there is its own.
+  if (existsSync(POLICY_FILE) && !existsSync(kept)) renameSync(POLICY_FILE, kept);
+  // Ctrl+C reaches apt-get too: it ends, and then so do we, by the ordinary way.
+  const ignore = () => undefined;
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  for (const signal of signals) process.on(signal, ignore);
+  try {
+    // It forbids nothing once this program is gone, however that ended.
+    writeFileSync(POLICY_FILE, `#!/bin/sh\n[ -d /proc/${process.pid} ] && exit 101\nexit 0\n`, { mode: 0o755 });
+    await install();
+  } finally {
+    if (existsSync(kept)) renameSync(kept, POLICY_FILE);
+    else rmSync(POLICY_FILE, { force: true });
+    for (const service of services) spawnSync('systemctl', ['disable', '--quiet', service], { stdio: 'ignore' });
+    for (const signal of signals) process.off(signal, ignore);
+  }
 }
 
 function missingPackages(names) {

@@ -15,14 +15,12 @@ export interface BlobPush {
   readonly sizeBytes: number;
   /** The blob from `start` to its end; called again after each break. */
   readonly open: (start: number) => Promise<Readable> | Readable;
-  /** Another repository of the same registry that may have the blob. */
-  readonly mountFrom?: string;
   /** Bytes of the blob that the registry has. */
   readonly onProgress?: (bytes: number) => void;
   readonly chunkBytes?: number;
 }
 
-export type BlobPushOutcome = 'exists' | 'mounted' | 'pushed';
+export type BlobPushOutcome = 'exists' | 'pushed';
 
 const CHUNK_BYTES = 64 * 1024 * 1024;
 const MAX_BREAKS = 5;
@@ -65,7 +63,7 @@ class Upload {
   }
 
   async run(): Promise<BlobPushOutcome> {
-    if ((await this.#begin(this.#push.mountFrom)) === 'mounted') return 'mounted';
+    await this.#begin();
     for (let breaks = 0; ;) {
       const before = this.#offset;
       try {
@@ -92,13 +90,9 @@ class Upload {
     this.#reader = undefined;
   }
 
-  async #begin(mountFrom?: string): Promise<'mounted' | 'begun'> {
-    const { repositoryUrl, digest, sizeBytes, onProgress } = this.#push;
+  async #begin(): Promise<void> {
+    const { repositoryUrl, digest } = this.#push;
     const url = new URL('blobs/uploads/', repositoryUrl);
-    if (mountFrom !== undefined) {
-      url.searchParams.set('mount', digest);
-      url.searchParams.set('from', mountFrom);
-    }
     const answer = await this.#transport.send({
       method: 'POST',
       url,
@@ -106,16 +100,11 @@ class Upload {
       scopes: this.#push.scopes,
     });
     const words = await wordsOf(answer);
-    if (answer.status === 201 && mountFrom !== undefined) {
-      onProgress?.(sizeBytes);
-      return 'mounted';
-    }
     if (answer.status !== 202) throw refusal(answer.status, url, `an upload of ${digest}`, words);
     this.#follow(answer, url);
     const least = Number(answer.header('oci-chunk-min-length') ?? 0);
     if (Number.isSafeInteger(least)) this.#chunkBytes = Math.max(this.#chunkBytes, least);
     this.#offset = 0;
-    return 'begun';
   }
 
   /** What fits into one piece goes along with the closing request. */

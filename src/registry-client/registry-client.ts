@@ -90,8 +90,7 @@ export class RegistryClient {
   }
 
   pushBlob(repository: string, blob: Omit<BlobPush, 'repositoryUrl' | 'scopes'>): Promise<BlobPushOutcome> {
-    const { mountFrom } = blob;
-    const scopes = [scope(repository, 'pull,push'), ...(mountFrom === undefined ? [] : [scope(mountFrom, 'pull')])];
+    const scopes = [scope(repository, 'pull,push')];
     return pushBlob(this.#transport, { ...blob, repositoryUrl: this.#url(repository), scopes });
   }
 

@@ -5,6 +5,8 @@ export type RegistryFailure =
   | 'unreachable'
   /** The certificate does not chain to what is trusted. */
   | 'untrusted'
+  /** Speaks plain HTTP where TLS was asked for. */
+  | 'no-tls'
   /** The credentials are missing, wrong or do not reach so far. */
   | 'unauthorised'
   | 'not-found'
@@ -37,6 +39,8 @@ export function asRegistryError(cause: unknown, host: string): RegistryError {
   if (/ABORT/i.test(code)) return new RegistryError('interrupted', 'Interrupted.', { cause });
   if (/CERT|SIGNED|ISSUER|ALTNAME/.test(code))
     return new RegistryError('untrusted', `${host} shows a certificate that is not trusted (${code}).`, { cause });
+  if (/^ERR_SSL_(?:WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/.test(code))
+    return new RegistryError('no-tls', `${host} does not speak TLS (${code}).`, { cause });
   return new RegistryError('unreachable', `${host} does not answer (${code}).`, { cause });
 }
 

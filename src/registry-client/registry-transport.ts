@@ -1,5 +1,6 @@
 // HTTP to one registry: connections, time limits, credentials, repeats with back-off. Knows nothing of images.
 import type { Readable } from 'node:stream';
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { Agent, type Dispatcher } from 'undici';
 import type { Clock, Scheduler } from '../clock.ts';
 import { parseChallenges } from './challenge.ts';
@@ -10,7 +11,7 @@ export interface RegistryOptions {
   /** `https://host[:port][/folder]`; `http:` where a person says so. */
   readonly url: string;
   readonly credentials?: Credentials;
-  /** Trusted instead of the system's authorities. */
+  /** Trusted instead of `systemAuthorities`. */
   readonly caPem?: string;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
@@ -61,7 +62,7 @@ export class RegistryTransport {
     this.#signal = options.signal;
     this.#attempts = options.attempts ?? ATTEMPTS;
     this.#agent = new Agent({
-      connect: { timeout: CONNECT_MS, ...(options.caPem === undefined ? {} : { ca: options.caPem }) },
+      connect: { timeout: CONNECT_MS, ...trustOf(this.base, options.caPem) },
       bodyTimeout: SILENCE_MS,
     });
     this.#auth = new RegistryAuth({
@@ -105,9 +106,12 @@ export class RegistryTransport {
     const cancel = this.#scheduler.after(milliseconds, () => {
       resolve(undefined);
     });
+    // A scheduler's timers let the process end; a command line that waits here has nothing else that holds it.
+    const awake = setInterval(() => undefined, LONGEST_PAUSE_MS);
     try {
       await promise;
     } finally {
+      clearInterval(awake);
       cancel();
       signal?.removeEventListener('abort', stop);
     }
@@ -186,6 +190,17 @@ export async function drop(answer: RegistryAnswer): Promise<void> {
 /** undici types its body loosely; it yields bytes. */
 export async function* bytesOf(body: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
   for await (const chunk of body) if (chunk instanceof Uint8Array) yield chunk;
+}
+
+/** Node's own list and this machine's: Node by itself would not know an authority that was added in /etc/ssl/certs. */
+export function systemAuthorities(): readonly string[] {
+  return [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
+}
+
+/** One context for all connections: several hundred certificates take a while to read. */
+function trustOf(base: URL, caPem: string | undefined): { readonly secureContext?: SecureContext } {
+  if (base.protocol === 'http:') return {};
+  return { secureContext: createSecureContext({ ca: caPem ?? [...systemAuthorities()] }) };
 }
 
 function baseOf(text: string): URL {

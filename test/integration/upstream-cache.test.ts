@@ -135,8 +135,7 @@ describe('a pull through the cache', () => {
     await world.client(central).pushBlob('other/os', {
       digest: LAYER.digest,
       sizeBytes: LAYER.bytes.length,
-      mountFrom: REPO,
-      open: () => Readable.from([]),
+      open: () => Readable.from([LAYER.bytes]),
     });
     world.clock.skip(11_000);
     expect((await pull(client, LAYER.digest, 'other/os'))?.equals(LAYER.bytes)).toBe(true);

@@ -4,7 +4,6 @@ import { resolve } from 'node:path';
 import type { ImageFamily } from '../../images/boot-image.ts';
 import type { Platform } from '../../images/os-image.ts';
 import { parseRegistryAddress } from '../../registry-client/registry-address.ts';
-import { RegistryClient } from '../../registry-client/registry-client.ts';
 import { CliError } from '../cli-error.ts';
 import type { CommandTools } from '../command-tools.ts';
 import { bootFilesInIso, openBootFiles } from './boot-files-source.ts';
@@ -67,21 +66,12 @@ export async function openSource(text: string, options: SourceOptions, tools: Co
 async function openRemote(text: string, options: SourceOptions, tools: CommandTools): Promise<ImageSource> {
   const address = parseRegistryAddress(text);
   if (address === undefined)
-    throw new CliError('invalid-request', `${text} is no address.\nFix: write docker://HOST[:PORT]/NAME:TAG.`, 2);
-  const [, username, password] = /^([^:]+):(.*)$/.exec(options.credentials ?? '') ?? [];
-  const client = new RegistryClient({
-    url: `https://${address.host}`,
-    ...(username !== undefined && password !== undefined && { credentials: { username, password } }),
-    clock: tools.clock,
-    scheduler: tools.scheduler,
-    signal: tools.interrupted,
-  });
-  try {
-    return { ...(await openRegistryImage(address, client, options.platform)), close: () => client.close() };
-  } catch (error) {
-    await client.close();
-    throw error;
-  }
+    throw new CliError(
+      'invalid-request',
+      `${text} is no address.\nFix: write docker://HOST[:PORT]/NAME:TAG or docker://HOST[:PORT]/NAME@DIGEST.`,
+      2,
+    );
+  return openRegistryImage(address, options, tools);
 }
 
 /** A colon may belong to the path; the longest path that is there counts. */
