@@ -5,6 +5,7 @@ import { PassThrough, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '../errors.ts';
 import type { SquashfsOutcome, SquashfsRequest, SquashfsWriter } from '../images/conversion/squashfs-writer.ts';
+import { setSquashfsRootTime } from './squashfs-root-time.ts';
 
 export interface MksquashfsOptions {
   readonly program?: string;
@@ -49,18 +50,20 @@ export class MksquashfsWriter implements SquashfsWriter {
       throw this.#cannotStart(error);
     });
     signal.throwIfAborted();
-    return code === 0
-      ? { kind: 'written' }
-      : { kind: 'failed', reason: said() || `it ended with code ${String(code)}` };
+    if (code !== 0) return { kind: 'failed', reason: said() || `it ended with code ${String(code)}` };
+    await setSquashfsRootTime(request.path, request.timeSeconds);
+    return { kind: 'written' };
   }
 
   #start({ path, timeSeconds, rootMode }: SquashfsRequest): ChildProcess {
     const root = ['-root-mode', (rootMode & 0o7777).toString(8), '-root-uid', '0', '-root-gid', '0'];
+    // The time of the root folder is set afterwards: 4.5.1 does not heed -root-time with -tar. SOURCE_DATE_EPOCH besides would be
+    // refused, and would do it only up to the present time.
+    const time = ['-mkfs-time', String(timeSeconds), '-noI'];
     const quiet = ['-quiet', '-no-progress', '-noappend', '-exit-on-error'];
-    return spawn(this.#program, ['-', path, '-tar', ...COMPRESSION, ...this.#limits, ...root, ...quiet], {
+    return spawn(this.#program, ['-', path, '-tar', ...COMPRESSION, ...this.#limits, ...root, ...time, ...quiet], {
       stdio: ['pipe', 'ignore', 'pipe'],
-      // The root folder has no entry in the tar and would get the present time; -root-time is not heeded with -tar.
-      env: { PATH: process.env.PATH, SOURCE_DATE_EPOCH: String(Math.max(0, Math.floor(timeSeconds))) },
+      env: { PATH: process.env.PATH },
     });
   }
 

@@ -72,6 +72,26 @@ describe('a pushed container image', () => {
     expect(manifests[0]?.[0]?.digest).toBe(manifests[1]?.[0]?.digest);
   });
 
+  it.each([
+    ['a file of 2106', { mtime: Date.UTC(2106, 0, 1) / 1000 }, '2106-01-01 00:00', '2106-01-01 00:00'],
+    ['a time beyond 32 bits', { mtime: 0o77777777777 }, '2106-02-07 06:28', '2106-02-07 06:28'],
+    ['a pax time beyond 32 bits', { pax: { mtime: '99999999999.5' } }, '2106-02-07 06:28', '2106-02-07 06:28'],
+    ['a time before 1970', { pax: { mtime: '-86400' } }, '1970-01-01 00:00', '2023-11-14 22:13'],
+  ])('is the same squashfs on two servers at two times, also with %s', async (_what, time, ofFile, ofRoot) => {
+    const image = aBootableImage(aFile('etc/clock', 'x', time));
+    await world.push('fleet/os', 'v1', image);
+    const first = await converted('fleet/os', ':v1');
+    const { stdout } = await run('unsquashfs', ['-lln', squashfsOf(first)], { env: { ...process.env, TZ: 'UTC' } });
+    expect(stdout).toContain(`${ofFile} squashfs-root/etc/clock\n`);
+    expect(stdout).toContain(`${ofRoot} squashfs-root\n`);
+    await world[Symbol.asyncDispose]();
+    await new Promise((done) => setTimeout(done, 1100));
+    world = await openConversionWorld();
+    world.conversions.start();
+    await world.push('fleet/os', 'v1', image);
+    expect(await converted('fleet/os', ':v1')).toEqual(first);
+  });
+
   it('is taken from an index by platform, and images of other platforms are left alone', async () => {
     const amd64 = aBootableImage();
     const arm64 = aBootableImage(aFile('etc/arch', 'arm64'));

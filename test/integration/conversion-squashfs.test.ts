@@ -33,6 +33,12 @@ function aRequest(name: string, rest: Partial<SquashfsRequest> = {}): SquashfsRe
   return { tar: Readable.from([TAR]), path: scratch.file(name), timeSeconds: 1000, rootMode: 0o755, signal, ...rest };
 }
 
+async function listing(name: string): Promise<string[]> {
+  const environment = { ...process.env, TZ: 'UTC' };
+  const { stdout } = await run('unsquashfs', ['-lln', scratch.file(name)], { env: environment });
+  return stdout.split('\n').filter((line) => line.includes('squashfs-root'));
+}
+
 describe('MksquashfsWriter', () => {
   it('packs a tar with its owners, modes and times', async () => {
     expect(await new MksquashfsWriter({ processors: 1 }).write(aRequest('a.squashfs'))).toEqual({ kind: 'written' });
@@ -58,6 +64,42 @@ describe('MksquashfsWriter', () => {
       await new Promise((done) => setTimeout(done, 1100));
     }
     expect(digests[0]).toBe(digests[1]);
+  });
+
+  it.each([
+    ['in the future', 4_291_747_200, '2106-01-01 00:00'],
+    ['the last that 32 bits can say', 4_294_967_295, '2106-02-07 06:28'],
+    ['the first', 0, '1970-01-01 00:00'],
+  ])(
+    'gives the root folder and its files the time it was told, also %s, and the same bytes at any time',
+    async (...row) => {
+      const [, timeSeconds, shown] = row;
+      const tar = rawTar(aFile('file', 'x', { mtime: timeSeconds }));
+      const files = [];
+      for (const name of ['a', 'b']) {
+        await new MksquashfsWriter({ processors: 1 }).write(aRequest(name, { tar: Readable.from([tar]), timeSeconds }));
+        files.push(await readFile(scratch.file(name)));
+        await new Promise((done) => setTimeout(done, name === 'a' ? 1100 : 0));
+      }
+      expect(files[0]).toEqual(files[1]);
+      const [root, file] = await listing('a');
+      expect(root).toMatch(new RegExp(`${shown} squashfs-root$`));
+      expect(file).toMatch(new RegExp(`${shown} squashfs-root/file$`));
+    },
+  );
+
+  it('sets the time of the root folder wherever its inode lies, also across two blocks of the table', async () => {
+    // Inodes of symbolic links have 24 bytes and the target, the root's is behind all of them: 8192 bytes are a block.
+    for (let bytes = 8150; bytes <= 8200; bytes += 1) {
+      const links = Array.from({ length: 81 }, (_, index) => aSymlink(`link-${index}`, 'x'.repeat(76)));
+      const last = aSymlink('tail', 'y'.repeat(bytes - 81 * 100 - 24));
+      const tar = Readable.from([rawTar(...links, last)]);
+      await new MksquashfsWriter({ processors: 1 }).write(aRequest(`s${bytes}`, { tar, timeSeconds: 4_291_747_200 }));
+      const lines = await listing(`s${bytes}`);
+      expect(lines, String(bytes)).toHaveLength(83);
+      expect(lines[0]).toMatch(/2106-01-01 00:00 squashfs-root$/);
+      expect(lines.slice(1).every((line) => line.includes('2023-11-14 22:13'))).toBe(true);
+    }
   });
 
   it('tells what the program says of a tar that is none, and of a place where it cannot write', async () => {

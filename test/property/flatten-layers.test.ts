@@ -160,7 +160,11 @@ class Model {
     if (name === undefined) return from;
     if (this.kindOf(from) !== 'directory') return undefined;
     if (name === '' || name === '.') return this.walk(from, rest, links, visit, strict);
-    if (name === '..') return this.walk(from.slice(0, Math.max(0, from.lastIndexOf('/'))), rest, links, visit, strict);
+    if (name === '..') {
+      // Only a symbolic link leads here: who goes through it means to leave.
+      if (from === '') throw new Refused();
+      return this.walk(from.slice(0, from.lastIndexOf('/')), rest, links, visit, strict);
+    }
     const at = `${from}/${name}`;
     if (visit(at) === 'stop') return undefined;
     const node = this.nodes.get(at);

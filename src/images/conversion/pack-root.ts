@@ -198,6 +198,7 @@ function sourcesOf(
   }));
 }
 
+/** Of the layers alone, never of the clock: the same image is the same squashfs at any time. */
 function newestOf(root: TreeEntry): number {
   let newest = 0;
   const pending = [root];

@@ -11,8 +11,8 @@ export interface SquashfsRequest {
   /** Where the file shall be; must not be there yet. */
   readonly path: string;
   /**
-   * Seconds since 1970, of the newest file in the tar: the time of the file system and of its root folder. The same tar and time
-   * give the same bytes, however many processors there are.
+   * Whole seconds since 1970, up to 2^32-1: the time of the file system and of its root folder. The same tar and time give the
+   * same bytes, whenever they are packed and however many processors there are.
    */
   readonly timeSeconds: number;
   /** Permission bits of the root folder. */

@@ -1,5 +1,5 @@
-// Names as layers have them, made into components: `./`, doubled and trailing slashes fall away, a leading slash means the
-// image's root, and `..` is refused. Pure.
+// Names as layers have them, made into components: `./`, doubled and trailing slashes fall away; `..` is refused, and so is a
+// leading slash where no tool writes one. Pure.
 import { FlattenRefusal, quoteName } from './flatten-refusal.ts';
 
 /** Linux NAME_MAX, also squashfs's limit. */
@@ -7,11 +7,29 @@ const MAX_COMPONENT_BYTES = 255;
 /** Linux PATH_MAX without its final NUL. */
 export const MAX_PATH_BYTES = 4095;
 
-/** Components of an entry's name or of a hard link's target; none for the root itself. */
-export function nameComponents(name: string): string[] {
+/**
+ * Components of an entry's name; none for the root itself. Tar names are relative: what says `/etc/passwd` means the host's.
+ * kaniko alone writes a bare `/`, for the mode of the root (pkg/util/tar_util.go, AddFileToTar).
+ */
+export function entryComponents(name: string): string[] {
+  if (name.startsWith('/') && name !== '/') {
+    throw new FlattenRefusal('absolute-name', `${quoteName(name)} is an absolute name`);
+  }
+  return components(name);
+}
+
+/**
+ * Components of a hard link's target. An absolute one begins at the image's root, as container runtimes have it: kaniko writes
+ * them (pkg/util/tar_util.go, checkHardlink).
+ */
+export function hardLinkComponents(target: string): string[] {
+  return components(target);
+}
+
+function components(name: string): string[] {
   verifyCharacters(name);
-  const components = name.split('/').filter((component) => component !== '' && component !== '.');
-  for (const component of components) {
+  const found = name.split('/').filter((component) => component !== '' && component !== '.');
+  for (const component of found) {
     if (component === '..') throw new FlattenRefusal('path-escape', `${quoteName(name)} climbs out by ".."`);
     if (component.length > MAX_COMPONENT_BYTES) {
       throw new FlattenRefusal(
@@ -20,7 +38,7 @@ export function nameComponents(name: string): string[] {
       );
     }
   }
-  return components;
+  return found;
 }
 
 /** A name or a symbolic link's target: not empty, not endless, and no character that breaks line-based tools. */

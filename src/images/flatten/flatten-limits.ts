@@ -7,7 +7,10 @@ const GIBIBYTE = 1024 * MEBIBYTE;
 export interface FlattenLimits {
   /** Headers of all layers, and directories that only paths imply. */
   readonly entries: number;
-  /** Names, link targets, extended attributes and captured contents over all layers, and every symbolic link that is followed. */
+  /**
+   * Names, link targets, extended attributes, directories and captured contents over all layers, with what memory takes for them
+   * besides; and every symbolic link that is followed.
+   */
   readonly metadataBytes: number;
   /** One file at its full size, holes included. */
   readonly fileBytes: number;

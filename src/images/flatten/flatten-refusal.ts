@@ -3,6 +3,10 @@
 export type FlattenRefusalReason =
   /** A name, hard link or whiteout climbs by `..`. */
   | 'path-escape'
+  /** An entry's name begins with a slash. */
+  | 'absolute-name'
+  /** An entry, a hard link or a whiteout goes through a symbolic link that climbs out of the root. */
+  | 'symlink-escape'
   | 'whiteout-escape'
   | 'bad-whiteout'
   /** NUL or a line feed in a name or a link target. */

@@ -1,6 +1,6 @@
 // Applies the entries of layers, bottom-up, to one tree, as container runtimes do when they unpack (OCI image-spec, layer.md
 // "Applying Changesets"). In memory; throws FlattenRefusal for what no tree can be made of.
-import { MAX_PATH_BYTES, nameComponents, nameRole, verifyCharacters } from './entry-name.ts';
+import { entryComponents, hardLinkComponents, MAX_PATH_BYTES, nameRole, verifyCharacters } from './entry-name.ts';
 import {
   entryPath,
   type DirectoryInode,
@@ -11,17 +11,23 @@ import {
 } from './file-tree.ts';
 import type { FlattenLimits } from './flatten-limits.ts';
 import { FlattenRefusal, quoteName } from './flatten-refusal.ts';
+import type { PaxRecord } from './pax-records.ts';
 import type { TarEntry } from './tar-entry.ts';
-import { walkPath, type WalkOutcome } from './walk-path.ts';
+import { walkPath, type WalkOptions, type WalkOutcome } from './walk-path.ts';
 
 /** A parent directory that no layer describes; a fixed time, so that the same layers give the same tree. */
 const IMPLIED: InodeMetadata = { mode: 0o755, uid: 0, gid: 0, mtimeSeconds: 0, xattrs: undefined };
+
+/** What V8 takes for one beside its text, measured: so that no image needs more heap than the thread that packs it has. */
+const XATTR_OVERHEAD_BYTES = 200;
+const DIRECTORY_OVERHEAD_BYTES = 200;
 
 export class TreeBuilder {
   private readonly limits: FlattenLimits;
   private readonly root: TreeEntry = { name: '', parent: undefined, inode: directory(IMPLIED, new Map()), layer: 0 };
   private readonly hardLinked = new Set<Inode>();
   private readonly layerEntries: number[] = [];
+  private readonly xattrLists = new Map<string, readonly PaxRecord[]>();
   private layer = -1;
   private ordinal = -1;
   private entries = 0;
@@ -43,20 +49,19 @@ export class TreeBuilder {
     this.layerEntries[this.layer] = this.ordinal + 1;
     this.countEntry();
     this.chargeMetadata(entry.name.length + entry.linkName.length);
-    for (const [key, value] of entry.xattrs ?? []) this.chargeMetadata(key.length + value.length);
-    const components = nameComponents(entry.name);
+    const components = entryComponents(entry.name);
     const role = nameRole(components);
     switch (role.kind) {
       case 'ignored':
         return undefined;
       case 'opaque':
-        this.clear(components.slice(0, -1));
+        this.clear(components.slice(0, -1), entry.name);
         return undefined;
       case 'whiteout':
-        this.hide(components.slice(0, -1), role.hidden);
+        this.hide(components.slice(0, -1), role.hidden, entry.name);
         return undefined;
       case 'entry':
-        if (entry.type !== 'hard-link') return this.place(entry, entry.type, components);
+        if (entry.type !== 'hard-link') return this.place(this.shareXattrs(entry), entry.type, components);
         this.link(entry, components);
         return undefined;
     }
@@ -68,9 +73,20 @@ export class TreeBuilder {
     if (this.metadataBytes > this.limits.metadataBytes) {
       throw new FlattenRefusal(
         'metadata-too-large',
-        `Names and attributes are more than ${this.limits.metadataBytes} bytes`,
+        `Names, attributes and directories take more than ${this.limits.metadataBytes} bytes`,
       );
     }
+  }
+
+  /** Files with the same attributes have one list of them: with SELinux every file has its label, and there are few labels. */
+  private shareXattrs(entry: TarEntry): TarEntry {
+    if (entry.xattrs === undefined) return entry;
+    const key = entry.xattrs.map(([name, value]) => `${name}\0${value.length}\0${value}`).join('');
+    const known = this.xattrLists.get(key);
+    if (known !== undefined) return { ...entry, xattrs: known };
+    this.chargeMetadata(2 * key.length + entry.xattrs.length * XATTR_OVERHEAD_BYTES);
+    this.xattrLists.set(key, entry.xattrs);
+    return entry;
   }
 
   finish(): FileTree {
@@ -118,7 +134,7 @@ export class TreeBuilder {
 
   /** A hard link takes the file that has the target's name at this moment, whichever layer it is of; its own metadata is void. */
   private link(entry: TarEntry, components: readonly string[]): void {
-    const target = this.walk(nameComponents(entry.linkName), false);
+    const target = this.walk(hardLinkComponents(entry.linkName), { followLast: false }, entry.name);
     const between = `${quoteName(entry.name)} is a hard link to ${quoteName(entry.linkName)}`;
     if (target.kind === 'symlink-loop')
       throw new FlattenRefusal('symlink-loop', `${between}, behind a loop of symbolic links`);
@@ -132,17 +148,17 @@ export class TreeBuilder {
     this.hardLinked.add(inode);
   }
 
-  private hide(directoryOf: readonly string[], name: string): void {
-    const parent = this.walk(directoryOf, true);
+  private hide(directoryOf: readonly string[], hiddenName: string, whiteout: string): void {
+    const parent = this.walk(directoryOf, { followLast: true }, whiteout);
     if (parent.kind !== 'found' || parent.entry.inode.kind !== 'directory') return;
-    const hidden = parent.entry.inode.children.get(name);
+    const hidden = parent.entry.inode.children.get(hiddenName);
     if (hidden === undefined) return;
-    if (hidden.layer < this.layer) parent.entry.inode.children.delete(name);
+    if (hidden.layer < this.layer) parent.entry.inode.children.delete(hiddenName);
     else this.removeLower(hidden);
   }
 
-  private clear(components: readonly string[]): void {
-    const found = this.walk(components, true);
+  private clear(components: readonly string[], mark: string): void {
+    const found = this.walk(components, { followLast: true }, mark);
     if (found.kind === 'found') this.removeLower(found.entry);
   }
 
@@ -165,10 +181,7 @@ export class TreeBuilder {
       this.countEntry();
       return this.put(parent, child, directory(IMPLIED, new Map()));
     };
-    const onSymlink = (target: string) => {
-      this.chargeMetadata(target.length);
-    };
-    const outcome = walkPath(this.root, components, { followLast: true, create, onSymlink });
+    const outcome = this.walk(components, { followLast: true, create }, name);
     if (outcome.kind === 'symlink-loop') {
       throw new FlattenRefusal('symlink-loop', `${quoteName(name)} lies behind a loop of symbolic links`);
     }
@@ -176,14 +189,25 @@ export class TreeBuilder {
     return outcome.entry;
   }
 
-  private walk(components: readonly string[], followLast: boolean): WalkOutcome {
+  private walk(
+    components: readonly string[],
+    options: Pick<WalkOptions, 'followLast' | 'create'>,
+    name: string,
+  ): WalkOutcome {
     const onSymlink = (target: string) => {
       this.chargeMetadata(target.length);
     };
-    return walkPath(this.root, components, { followLast, onSymlink });
+    const onClimb = () => {
+      throw new FlattenRefusal(
+        'symlink-escape',
+        `${quoteName(name)} goes through a symbolic link that climbs out of the root`,
+      );
+    };
+    return walkPath(this.root, components, { ...options, onSymlink, onClimb });
   }
 
   private put(parent: TreeEntry & { readonly inode: DirectoryInode }, name: string, inode: Inode): TreeEntry {
+    if (inode.kind === 'directory') this.chargeMetadata(DIRECTORY_OVERHEAD_BYTES);
     // A copy: a part of a split string would keep the whole path in memory.
     const own = Buffer.from(name, 'latin1').toString('latin1');
     const entry: TreeEntry = { name: own, parent, inode, layer: this.layer };

@@ -13,6 +13,8 @@ export interface WalkOptions {
   readonly create?: (directory: TreeEntry, name: string) => TreeEntry;
   /** Told of each link target that is followed, for those who limit the work. */
   readonly onSymlink?: (target: string) => void;
+  /** Told of a `..` at the root, for those who take it for an attempt to leave. */
+  readonly onClimb?: () => void;
 }
 
 /** Linux follows 40 symbolic links in one path (path_resolution(7)). */
@@ -26,6 +28,7 @@ export function walkPath(root: TreeEntry, components: readonly string[], options
     if (at.inode.kind !== 'directory') return { kind: 'not-a-directory' };
     if (name === '' || name === '.') continue;
     if (name === '..') {
+      if (at.parent === undefined) options.onClimb?.();
       at = at.parent ?? root;
       continue;
     }

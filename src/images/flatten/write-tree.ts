@@ -12,7 +12,7 @@ const BATCH_BYTES = 256 * 1024;
 
 /**
  * `layers` are those that the tree was scanned from. The root itself is not in the tar: squashfs-tools 4.5 pass over it, take
- * `-root-mode`, `-root-uid` and `-root-gid`, and give it the present time, which SOURCE_DATE_EPOCH can only put back.
+ * `-root-mode`, `-root-uid` and `-root-gid`, and give it the present time, which whoever packs has to put right.
  * Destroying the stream closes the layers and the sinks.
  */
 export function writeTree(tree: FileTree, layers: readonly LayerSource[], taps: readonly Tap[] = []): Readable {

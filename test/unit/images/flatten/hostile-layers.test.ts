@@ -47,7 +47,15 @@ describe('hostile names', () => {
   const cases: readonly (readonly [string, readonly RawEntry[], FlattenRefusalReason])[] = [
     ['a name that climbs', [aFile('../etc/passwd')], 'path-escape'],
     ['a name that climbs in the middle', [aFile('a/../../etc/passwd')], 'path-escape'],
-    ['a name that climbs behind a leading slash', [aFile('/../etc/passwd')], 'path-escape'],
+    ['an absolute name', [aFile('/etc/passwd')], 'absolute-name'],
+    ['an absolute name behind more slashes', [aFile('//etc/passwd')], 'absolute-name'],
+    ['an absolute name that climbs', [aFile('/../etc/passwd')], 'absolute-name'],
+    ['an absolute directory', [aDirectory('/etc/')], 'absolute-name'],
+    ['an absolute whiteout', [aFile('/etc/.wh.passwd')], 'absolute-name'],
+    ['an absolute symbolic link by its own name', [aSymlink('/etc/alias', 'passwd')], 'absolute-name'],
+    ['an absolute hard link by its own name', [aFile('f'), aHardLink('/etc/alias', 'f')], 'absolute-name'],
+    ['the root by two slashes', [aDirectory('//')], 'absolute-name'],
+    ['a file in place of the root by its slash', [aFile('/', 'x')], 'empty-name'],
     ['a hard link that climbs', [aHardLink('a', '../../etc/shadow')], 'path-escape'],
     ['a hard link to what only the host has', [aHardLink('a', '/etc/shadow')], 'dangling-hard-link'],
     [
@@ -55,6 +63,16 @@ describe('hostile names', () => {
       [aSymlink('s', '/'), aHardLink('a', 's/etc/shadow')],
       'dangling-hard-link',
     ],
+    ['a hard link that climbs by a symbolic link', [aSymlink('s', '../..'), aHardLink('a', 's/f')], 'symlink-escape'],
+    ['a file through a symbolic link that climbs', [aSymlink('s', '../../etc'), aFile('s/cron')], 'symlink-escape'],
+    ['a file through an absolute one that climbs', [aSymlink('s', '/../etc'), aFile('s/cron')], 'symlink-escape'],
+    [
+      'a file through two that climb together',
+      [aSymlink('d/a', '..'), aSymlink('b', 'd/a/..'), aFile('b/x')],
+      'symlink-escape',
+    ],
+    ['a whiteout through a symbolic link that climbs', [aSymlink('s', '..'), aFile('s/.wh.etc')], 'symlink-escape'],
+    ['an opaque mark through one that climbs', [aSymlink('s', '..'), aFile('s/.wh..wh..opq')], 'symlink-escape'],
     ['a hard link to itself', [aHardLink('a', 'a')], 'dangling-hard-link'],
     ['hard links in a circle', [aHardLink('a', 'b'), aHardLink('b', 'a')], 'dangling-hard-link'],
     ['a hard link to a directory', [aDirectory('d'), aHardLink('a', 'd')], 'hard-link-to-directory'],
@@ -82,6 +100,8 @@ describe('hostile names', () => {
   });
 
   it.each([
+    ['an absolute name in a pax record', pax({ path: '/etc/passwd' }, aFile('a')), 'absolute-name'],
+    ['an absolute GNU long name', Buffer.concat([gnuLongName('/etc/passwd'), rawEntry(aFile('a'))]), 'absolute-name'],
     ['a NUL in a name', pax({ path: 'a\0b' }, aFile('a')), 'forbidden-character'],
     ['a NUL in a link', pax({ linkpath: 'a\0b' }, aSymlink('a', 'b')), 'forbidden-character'],
     ['a NUL in the name of an attribute', pax({ 'SCHILY.xattr.user.a\0b': 'x' }, aFile('a')), 'forbidden-character'],
@@ -290,6 +310,16 @@ describe('hostile sizes', () => {
     expect(await refusalOf([aLayer(aDirectory('d'), aSymlink('l', target), ...follow)], limits)).toBe(
       'metadata-too-large',
     );
+  });
+
+  it('counts different attributes and directories with what they take in memory, and attributes that files share once', async () => {
+    const limits = { metadataBytes: 20_000 };
+    const files = (value: (index: number) => string) =>
+      Array.from({ length: 100 }, (_, index) => pax({ 'SCHILY.xattr.user.a': value(index) }, aFile(`f${index}`)));
+    expect(await refusalOf([layerOf(rawTar(...files(String)))], limits)).toBe('metadata-too-large');
+    expect(await refusalOf([layerOf(rawTar(...files(() => 'system_u:object_r:usr_t:s0')))], limits)).toBe('tree');
+    const directories = Array.from({ length: 100 }, (_, index) => aDirectory(`d${index}`));
+    expect(await refusalOf([aLayer(...directories)], limits)).toBe('metadata-too-large');
   });
 
   it('names the layer, and does not open the ones above it', async () => {
