@@ -99,7 +99,10 @@ export class RegistryManifests {
     return this.#parts.locks.withGraph(async () => {
       const { store, pinned } = this.#parts;
       if (parsed.kind === 'digest' && (await pinned()).has(parsed.digest)) {
-        return refused('DENIED', 'This image is in use: a channel or profile names it, a machine boots or runs it, or it is being converted.');
+        return refused(
+          'DENIED',
+          'This image is in use: a channel or profile names it, a machine boots or runs it, or it is being converted.',
+        );
       }
       const deleted =
         parsed.kind === 'tag'
