@@ -22,13 +22,16 @@ import { UpstreamMirror } from './images/upstream/upstream-mirror.ts';
 import type { Profile } from './machines/profile.ts';
 import { returnFreeMemory } from './platform/return-memory.ts';
 import { sha256 } from './platform/sha256.ts';
-import { WorkerRootPacker } from './platform/worker-root-packer.ts';
+import { ChildRootPacker } from './platform/child-root-packer.ts';
 import { openUpstreams } from './registry-client/open-upstreams.ts';
 import type { Settings } from './settings/schema.ts';
 import { digestBytes } from './storage/digest-bytes.ts';
 import { openFileUploadStore } from './storage/files/file-upload-store.ts';
 import { openFileWorkspace } from './storage/files/file-workspace.ts';
 import type { Stores } from './storage/stores.ts';
+
+/** Unpacking the layers is the work of one: more than these would wait for it, each with memory of its own. */
+const MAX_PACKING_PROCESSORS = 8;
 
 /** What an image without a platform of its own is for, and which one of an index is converted. */
 const PLATFORM = { os: 'linux', architecture: 'amd64' };
@@ -76,7 +79,10 @@ export async function openImages(parts: ImageParts): Promise<Images> {
   const converter = new ImageConverter({
     ...{ store, blobs, registry, sha256 },
     workspace: await openFileWorkspace(join(blobDirectory, 'conversion'), blobDirectory),
-    packer: new WorkerRootPacker({ blobDirectory, processors: availableParallelism() }),
+    packer: new ChildRootPacker({
+      blobDirectory,
+      processors: Math.min(availableParallelism(), MAX_PACKING_PROCESSORS),
+    }),
     platform: PLATFORM,
   });
   const conversions = new ConversionService({

@@ -3,7 +3,10 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { loadSigner, loadTrustedKeys } from '../crypto/image-keys.ts';
+import { BOOT_ARTIFACT_TYPE } from '../images/boot-image.ts';
+import type { Digest } from '../images/digest.ts';
 import { formatImageReference, parseImageReference, type ImageReference } from '../images/image-reference.ts';
+import { parseManifest } from '../images/registry/oci-manifest.ts';
 import { renderSignaturePayload } from '../images/trust/signature.ts';
 import { findSignatures } from '../images/trust/signature-finder.ts';
 import { SignatureTrust } from '../images/trust/signature-trust.ts';
@@ -15,6 +18,10 @@ import { formatSignatures } from './format-channels.ts';
 import { layoutOf } from './layout.ts';
 import { RegistrySignatures } from './registry-signatures.ts';
 import { withRegistry } from './with-registry.ts';
+
+/** Where only the image is signed: installed machines ask for the other signature. */
+const NOT_CONVERTED =
+  '  It is not converted yet: sign it again when `muster images list` says ready, or machines with a disk will not take it.\n';
 
 export function addSignatureCommands(images: Command, tools: CommandTools): void {
   images
@@ -29,19 +36,32 @@ export function addSignatureCommands(images: Command, tools: CommandTools): void
       const reference = parseReference(text);
       await withRegistry(tools, async (client, host) => {
         const image = await pullImage(reference, client, tools);
+        const boot = await pullBootManifests(reference.name, image, client);
         const repository = reference.name;
         const signatures = new RegistrySignatures(client);
-        const target = { repository, digest: image.digest };
-        const found = await findSignatures(signatures, target, [own]);
-        const isSigned = found.some(({ verdict }) => verdict.kind === 'valid');
-        const payload = renderSignaturePayload({ reference: `${host}/${repository}`, digest: image.digest });
-        if (!isSigned) await signatures.add(repository, image, payload, sign(payload));
-        const answer = { image: repository, digest: image.digest, key: own.name, changed: !isSigned };
-        const name = tools.style.strong(`${repository}@${image.digest}`);
+        const signed: { readonly digest: Digest; readonly changed: boolean }[] = [];
+        for (const manifest of [image, ...boot]) {
+          const target = { repository, digest: manifest.digest };
+          const found = await findSignatures(signatures, target, [own]);
+          const changed = !found.some(({ verdict }) => verdict.kind === 'valid');
+          const payload = renderSignaturePayload({ reference: `${host}/${repository}`, digest: manifest.digest });
+          if (changed) await signatures.add(repository, manifest, payload, sign(payload));
+          signed.push({ digest: manifest.digest, changed });
+        }
+        const bootManifests = boot.map(({ digest }) => digest);
+        const changed = signed.some((one) => one.changed);
+        const answer = { image: repository, digest: image.digest, key: own.name, changed, bootManifests };
         tools.show(answer, () =>
-          isSigned
-            ? `  ${name} is signed by ${own.name} already\n`
-            : `  ${tools.style.good('✓')} ${name} is signed by ${own.name}\n`,
+          signed
+            .map(({ digest, changed: isNew }) => {
+              const name = tools.style.strong(`${repository}@${digest}`);
+              const what = digest === image.digest ? '' : ' (what machines boot of it)';
+              return isNew
+                ? `  ${tools.style.good('✓')} ${name}${what} is signed by ${own.name}\n`
+                : `  ${name}${what} is signed by ${own.name} already\n`;
+            })
+            .join('')
+            .concat(bootManifests.length > 0 ? '' : NOT_CONVERTED),
         );
       });
     });
@@ -62,6 +82,26 @@ export function addSignatureCommands(images: Command, tools: CommandTools): void
       if (answer.decision.kind === 'refused')
         throw new CliError('image-untrusted', `${formatImageReference(reference)} is not trusted.`);
     });
+}
+
+/** What was made of the image for machines to boot: the same image gives the same boot manifest, on every server. */
+async function pullBootManifests(
+  repository: string,
+  image: PulledManifest,
+  client: RegistryClient,
+): Promise<readonly PulledManifest[]> {
+  const parsed = parseManifest(image.content, image.mediaType);
+  const children =
+    parsed.kind === 'parsed' && parsed.manifest.kind === 'index'
+      ? parsed.manifest.manifests.map(({ digest }) => digest)
+      : [];
+  const found: PulledManifest[] = [];
+  for (const subject of [image.digest, ...children])
+    for (const { digest } of await client.listReferrers(repository, subject, BOOT_ARTIFACT_TYPE)) {
+      const manifest = await client.pullManifest(repository, digest);
+      if (manifest !== undefined) found.push(manifest);
+    }
+  return found;
 }
 
 async function askServer(

@@ -23,6 +23,10 @@ export interface BootImage {
   readonly os: { readonly id: string; readonly versionId?: string; readonly prettyName?: string };
   readonly kairos?: { readonly version: string; readonly flavor?: string };
   readonly architecture: string;
+  /** What the release calls itself: images of one repository are newer or older by it. */
+  readonly version?: string;
+  /** A machine below this version has to take another image first. */
+  readonly requiresVersion?: string;
 }
 
 export const BOOT_ARTIFACT_TYPE = 'application/vnd.muster.boot.v1';

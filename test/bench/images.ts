@@ -3,12 +3,16 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { aDracutInitrd } from '../support/initrd-builders.ts';
+import { untilConverted } from '../support/registry-admin.ts';
+import { LoadClient } from '../support/registry-load-client.ts';
+import { RegistryServer } from '../support/registry-server.ts';
+import { watchMemory } from './process-memory.ts';
 import { median, type BenchResult } from './subject.ts';
 
 const MEBIBYTE = 1024 * 1024;
@@ -23,6 +27,10 @@ skopeo copy --quiet oci:layout:bench oci:copy:bench
 umoci unpack --image copy:bench bundle
 mksquashfs bundle/rootfs peers.squashfs -comp zstd -Xcompression-level 3 -quiet -no-progress -noappend
 rm -rf copy bundle peers.squashfs`;
+
+/** To a server whose address and token the environment has. */
+const PUSH = `skopeo copy --quiet --dest-tls-verify=false --dest-creds "bench:$TOKEN" oci:layout:bench "docker://$SERVER/bench/os:1"`;
+const CONVERSION_MILLISECONDS = 30 * 60_000;
 
 interface Sample {
   readonly seconds: number;
@@ -44,18 +52,47 @@ export async function benchImages(): Promise<BenchResult> {
   try {
     const layout = await buildLayout(folder, mebibytes);
     const script = fileURLToPath(new URL('image-conversion-process.ts', import.meta.url));
-    const samples: Record<'peers' | 'muster', Sample[]> = { peers: [], muster: [] };
+    const samples: Record<'peers' | 'muster' | 'server', Sample[]> = { peers: [], muster: [], server: [] };
     for (let round = 0; round < ROUNDS; round += 1) {
       samples.peers.push(await run('sh', ['-ec', PIPELINE], folder));
       samples.muster.push(await run(process.execPath, [script, layout], folder));
+      samples.server.push(await measureServer(folder));
     }
-    return table(title, mebibytes, summary(samples.peers), summary(samples.muster));
+    return table(title, mebibytes, {
+      peers: summary(samples.peers),
+      muster: summary(samples.muster),
+      server: summary(samples.server),
+    });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-function table(title: string, mebibytes: number, peers: Sample, muster: Sample): BenchResult {
+/** All that a person would start: from the push by skopeo until machines can boot the image. */
+async function measureServer(folder: string): Promise<Sample> {
+  const server = new RegistryServer(await mkdtemp(path.join(folder, 'data-')));
+  try {
+    const access = await server.access();
+    const client = new LoadClient(access, '127.0.0.1');
+    const memory = watchMemory(server.pid);
+    const began = performance.now();
+    await run('sh', ['-ec', PUSH], folder, { SERVER: new URL(access.url).host, TOKEN: access.token });
+    const faults = await untilConverted(client, CONVERSION_MILLISECONDS);
+    const seconds = (performance.now() - began) / 1000;
+    if (faults.length > 0) throw new Error(faults.join('\n'));
+    await client.close();
+    return { seconds, peakMebibytes: memory.end() };
+  } finally {
+    await server.stop();
+    await rm(server.dataDirectory, { recursive: true });
+  }
+}
+
+function table(
+  title: string,
+  mebibytes: number,
+  { peers, muster, server }: Readonly<Record<'peers' | 'muster' | 'server', Sample>>,
+): BenchResult {
   const row = (name: string, { seconds, peakMebibytes }: Sample): readonly string[] => [
     name,
     seconds.toFixed(1),
@@ -67,10 +104,15 @@ function table(title: string, mebibytes: number, peers: Sample, muster: Sample):
     kind: 'table',
     title,
     columns: ['', 's', 'MiB/s', 'peak MiB', 'speed'],
-    rows: [row('skopeo | umoci unpack | mksquashfs', peers), row('muster', muster)],
+    rows: [
+      row('skopeo | umoci unpack | mksquashfs', peers),
+      row('muster, conversion alone', muster),
+      row('muster serve, pushed to', server),
+    ],
     notes: [
       `Median of ${ROUNDS} rounds in turn. Peak: the most resident memory of the process and its children together.`,
       'Muster’s time includes its start, the push into its store, digests, and finding kernel and initrd.',
+      'The server’s is that of skopeo’s push over TLS, whose memory is not counted, and of all until machines can boot the image.',
     ],
   };
 }
@@ -144,38 +186,24 @@ async function someFiles(folder: string, mebibytes: number): Promise<string> {
   return list;
 }
 
-function run(program: string, words: readonly string[], folder: string): Promise<Sample> {
+function run(
+  program: string,
+  words: readonly string[],
+  folder: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Sample> {
   const began = performance.now();
-  const env = { ...process.env, TMPDIR: folder };
+  const env = { ...process.env, TMPDIR: folder, ...environment };
   const child = spawn(program, words, { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'], env });
-  let peakMebibytes = 0;
-  const watch = setInterval(() => {
-    void residentMebibytes(child.pid ?? 0).then((sum) => {
-      peakMebibytes = Math.max(peakMebibytes, sum);
-    });
-  }, 100);
+  const memory = watchMemory(child.pid ?? 0);
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => {
-      clearInterval(watch);
+      const peakMebibytes = memory.end();
       if (code === 0) resolve({ seconds: (performance.now() - began) / 1000, peakMebibytes });
       else reject(new Error(`${program} ${words.join(' ')} ended with code ${String(code)}`));
     });
   });
-}
-
-/** Of a process and all below it. */
-async function residentMebibytes(pid: number): Promise<number> {
-  const read = (name: string): Promise<string> => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '');
-  const own = Number(/VmRSS:\s+(\d+) kB/.exec(await read('status'))?.[1] ?? 0) / 1024;
-  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
-  const children = await Promise.all(threads.map((thread) => read(`task/${thread}/children`)));
-  const below = children
-    .join(' ')
-    .split(' ')
-    .filter((word) => word !== '');
-  const sums = await Promise.all(below.map((child) => residentMebibytes(Number(child))));
-  return sums.reduce((sum, more) => sum + more, own);
 }
 
 async function isMissing(program: string): Promise<readonly string[]> {

@@ -4,7 +4,8 @@ import { DecodeError } from '../../src/protocol/bytes.ts';
 import { decodePacket } from '../../src/protocol/tftp/decode-packet.ts';
 import { encodePacket } from '../../src/protocol/tftp/encode-packet.ts';
 import type { TftpPacket } from '../../src/protocol/tftp/packet.ts';
-import { mutate, SeededRandom, tftpSeeds } from '../support/tftp-mutations.ts';
+import { SeededRandom } from '../support/seeded-random.ts';
+import { mutate, tftpSeeds } from '../support/tftp-mutations.ts';
 
 const text = fc.string({ unit: 'grapheme', maxLength: 40 }).filter((value) => !value.includes('\0'));
 const name = text.filter((value) => value !== '' && value === Buffer.from(value, 'utf8').toString('utf8'));

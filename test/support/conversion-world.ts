@@ -12,7 +12,7 @@ import { ImageCatalogue } from '../../src/images/image-catalogue.ts';
 import { ImageConverter, type ImageConverterParts } from '../../src/images/conversion/image-converter.ts';
 import { RegistryService } from '../../src/images/registry/registry-service.ts';
 import type { TrustPolicy } from '../../src/images/trust/trust-policy.ts';
-import { WorkerRootPacker } from '../../src/platform/worker-root-packer.ts';
+import { ChildRootPacker } from '../../src/platform/child-root-packer.ts';
 import { digestBytes } from '../../src/storage/digest-bytes.ts';
 import { openFileBlobStore } from '../../src/storage/files/file-blob-store.ts';
 import { openFileWorkspace } from '../../src/storage/files/file-workspace.ts';
@@ -56,7 +56,7 @@ export async function openConversionWorld(options: WorldOptions = {}) {
   const workspace = await openFileWorkspace(join(folder, 'work'), blobDirectory);
   const converter = new ImageConverter({
     ...{ store, blobs, registry, workspace, sha256, platform },
-    packer: new WorkerRootPacker({ blobDirectory, processors: 2 }),
+    packer: new ChildRootPacker({ blobDirectory, processors: 2 }),
     ...options.converter,
   });
   const conversionStore = options.conversions ?? stores.conversions;

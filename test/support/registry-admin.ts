@@ -17,8 +17,11 @@ export async function collectGarbage(client: LoadClient, graceMilliseconds: numb
 }
 
 /** Waits until no image waits for its conversion; what was refused for another reason than having no kernel is a fault. */
-export async function untilConverted(client: LoadClient): Promise<readonly string[]> {
-  const deadline = Date.now() + CONVERSION_MILLISECONDS;
+export async function untilConverted(
+  client: LoadClient,
+  milliseconds = CONVERSION_MILLISECONDS,
+): Promise<readonly string[]> {
+  const deadline = Date.now() + milliseconds;
   for (;;) {
     const { images } = (await client.api('GET', '/images')) as { images: readonly ShownImage[] };
     const waiting = images.filter(({ state }) => state === 'queued' || state === 'converting');

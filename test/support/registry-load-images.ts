@@ -1,8 +1,9 @@
 // Small container images that share layers, each with something of its own; some of them with kernel and initrd, so that they
 // can be booted.
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { aDracutInitrd } from './initrd-builders.ts';
 import { aContainerImage, aLayer, type ContainerImage, type Content } from './oci-layout.ts';
+import type { SeededRandom } from './seeded-random.ts';
 
 type Layer = Awaited<ReturnType<typeof aLayer>>;
 
@@ -37,12 +38,12 @@ export class LoadImages {
     return new LoadImages(shared, boot);
   }
 
-  /** Two layers that others have as well, and one that nobody has. */
-  async next({ bootable }: { readonly bootable: boolean }): Promise<LoadImage> {
+  /** Two layers that others have as well, and one that nobody has. Which, and how large, is up to `random`; the bytes are not. */
+  async next(random: SeededRandom, { bootable }: { readonly bootable: boolean }): Promise<LoadImage> {
     this.#count += 1;
-    const own = await aLayer({ 'etc/own': `${this.#count}\n`, 'usr/own': randomBytes(1 + randomInt(LAYER_BYTES)) });
-    const first = randomInt(SHARED_LAYERS);
-    const second = (first + 1 + randomInt(SHARED_LAYERS - 1)) % SHARED_LAYERS;
+    const own = await aLayer({ 'etc/own': `${this.#count}\n`, 'usr/own': randomBytes(1 + random.below(LAYER_BYTES)) });
+    const first = random.below(SHARED_LAYERS);
+    const second = (first + 1 + random.below(SHARED_LAYERS - 1)) % SHARED_LAYERS;
     const shared = [first, second].flatMap((index) => this.#shared[index] ?? []);
     return { ...aContainerImage([...(bootable ? [this.#boot] : []), ...shared, own]), bootable };
   }

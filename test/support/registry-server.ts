@@ -1,5 +1,5 @@
-// The real server as a process on the loopback, on ports that are free, with a data folder that outlives it: it can be killed
-// without warning at any moment and started again.
+// The real server as a process on the loopback, started as a person starts it, on ports that are free, with a data folder that
+// outlives it: it can be killed without warning at any moment and started again.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -27,7 +27,7 @@ export class RegistryServer {
 
   constructor(dataDirectory: string, settings: Readonly<Record<string, string>> = {}) {
     this.dataDirectory = dataDirectory;
-    this.#child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), 'serve'], {
+    this.#child = spawn(join(ROOT, 'muster'), ['serve'], {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
@@ -74,6 +74,11 @@ export class RegistryServer {
       clearTimeout(timer);
       ended.catch(() => undefined);
     }
+  }
+
+  get pid(): number {
+    if (this.#child.pid === undefined) throw new Error('the server could not be started');
+    return this.#child.pid;
   }
 
   /** SIGKILL: nothing of it gets to run after this. */

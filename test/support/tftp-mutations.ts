@@ -1,22 +1,7 @@
 // Valid TFTP packets and ways to spoil them, from a seed: the same packets in every run.
 import { encodePacket } from '../../src/protocol/tftp/encode-packet.ts';
+import type { SeededRandom } from './seeded-random.ts';
 import { aRequest } from './tftp-builders.ts';
-
-/** xorshift32: fast, and the same everywhere. Not for secrets. */
-export class SeededRandom {
-  private state: number;
-
-  constructor(seed: number) {
-    this.state = seed;
-  }
-
-  below(limit: number): number {
-    this.state ^= this.state << 13;
-    this.state ^= this.state >>> 17;
-    this.state ^= this.state << 5;
-    return (this.state >>> 0) % limit;
-  }
-}
 
 export function tftpSeeds(): readonly Buffer[] {
   return [

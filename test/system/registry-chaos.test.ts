@@ -12,8 +12,11 @@ import { auditImage, Ledger } from '../support/registry-ledger.ts';
 import { LoadClient, UnexpectedAnswer, type PushMode } from '../support/registry-load-client.ts';
 import { blobsOf, LoadImages, type LoadImage } from '../support/registry-load-images.ts';
 import { RegistryServer, type ServerAccess } from '../support/registry-server.ts';
+import { SeededRandom } from '../support/seeded-random.ts';
 
 const ROUNDS = Number(process.env.REGISTRY_CHAOS_ROUNDS ?? 12);
+/** Gives the same choices again; what happens at the same time keeps its own order. */
+const SEED = Number(process.env.REGISTRY_CHAOS_SEED ?? randomInt(1, 2 ** 32));
 const CLIENTS = 32;
 const LOAD_SECONDS = 15;
 /** Longer than any push here takes, so that no blob goes before the manifest that needs it is there. */
@@ -23,16 +26,21 @@ const LONGEST_LIFE_ACKNOWLEDGEMENTS = 100;
 const LONGEST_LIFE_MILLISECONDS = 10_000;
 const PUSH_MODES: readonly PushMode[] = ['one-request', 'post-put', 'chunked'];
 
-const pick = <T>(items: readonly T[]): T => {
-  const item = items[randomInt(items.length)];
+const pick = <T>(random: SeededRandom, items: readonly T[]): T => {
+  const item = items[random.below(items.length)];
   if (item === undefined) throw new Error('there is nothing to pick');
   return item;
 };
 
+interface Pusher {
+  readonly client: LoadClient;
+  readonly ledger: Ledger;
+  readonly random: SeededRandom;
+}
+
 /** As container tools do: ask for each blob, push what is missing, then the manifest. */
 async function pushImage(
-  client: LoadClient,
-  ledger: Ledger,
+  { client, ledger, random }: Pusher,
   { repository, tag, image }: { repository: string; tag: string; image: LoadImage },
   mountFrom?: string,
 ): Promise<void> {
@@ -42,7 +50,7 @@ async function pushImage(
     const mount = () => client.mountBlob(repository, digest, mountFrom ?? '');
     if (mountFrom !== undefined && (await ledger.pushBlob(repository, content, mount))) continue;
     await ledger.pushBlob(repository, content, async () => {
-      await client.pushBlob(repository, content, pick(PUSH_MODES), (location, offset) => {
+      await client.pushBlob(repository, content, pick(random, PUSH_MODES), (location, offset) => {
         ledger.chunkReceived(location, { repository, content, offset });
       });
       return true;
@@ -72,25 +80,26 @@ describe('the registry when it is killed at any moment', () => {
   };
 
   it(
-    `has every acknowledged blob and tag, serves nothing by half and leaves no temporary file, over ${ROUNDS} kills`,
+    `has every acknowledged blob and tag, serves nothing by half and leaves no temporary file, over ${ROUNDS} kills (REGISTRY_CHAOS_SEED=${SEED})`,
     { timeout: 60_000 + ROUNDS * 30_000 },
     async () => {
       const images = await LoadImages.create();
       const ledger = new Ledger();
       const boots = new Map<string, string>();
+      const random = new SeededRandom(SEED);
       const hits = { uploads: 0, puts: 0, conversions: 0, collections: 0, starts: 0 };
       // Boot loaders lie there too.
       const before = await blobsOfNewServer();
       for (let round = 1; round <= ROUNDS; round += 1) {
-        const { killedAt, isCollecting } = await liveAndDie(await start().access(), { images, ledger });
+        const { killedAt, isCollecting } = await liveAndDie(await start().access(), { images, ledger, random });
         const unfinished = readUnfinished(dataDirectory);
         for (const name of ['uploads', 'puts', 'conversions'] as const) hits[name] += unfinished[name] ? 1 : 0;
         hits.collections += isCollecting ? 1 : 0;
         // Recovery itself may be interrupted.
-        if (randomInt(4) === 0) {
+        if (random.below(4) === 0) {
           hits.starts += 1;
           start();
-          await sleep(randomInt(1_500));
+          await sleep(random.below(1_500));
           await server.kill();
         }
         const access = await start().access();
@@ -101,13 +110,13 @@ describe('the registry when it is killed at any moment', () => {
           ...readDataFolder(dataDirectory).broken,
           ...spawned.flatMap(({ errors }) => errors),
         ];
-        expect(broken, `round ${round}`).toEqual([]);
+        expect(broken, `round ${round} of seed ${SEED}`).toEqual([]);
         await client.close();
         await server.stop();
         spawned.length = 0;
       }
       const done = JSON.stringify({ acknowledged: ledger.counts, converted: boots.size });
-      console.log(`${ROUNDS} kills: ${done}; in the middle of ${JSON.stringify(hits)}`);
+      console.log(`${ROUNDS} kills, seed ${SEED}: ${done}; in the middle of ${JSON.stringify(hits)}`);
       await deleteAll(ledger);
       expect([...readDataFolder(dataDirectory).blobs].sort()).toEqual(before);
     },
@@ -116,7 +125,7 @@ describe('the registry when it is killed at any moment', () => {
   /** Clients at work until the server is killed under them; answers when that was. */
   async function liveAndDie(
     access: ServerAccess,
-    { images, ledger }: { images: LoadImages; ledger: Ledger },
+    { images, ledger, random }: { images: LoadImages; ledger: Ledger; random: SeededRandom },
   ): Promise<{ killedAt: number; isCollecting: boolean }> {
     const clients = Array.from({ length: WORKERS + 1 }, (_, index) => new LoadClient(access, `127.0.1.${index + 1}`));
     const killed = { at: 0 };
@@ -129,33 +138,33 @@ describe('the registry when it is killed at any moment', () => {
         if (killed.at === 0 || error instanceof UnexpectedAnswer) throw error;
       }
     };
-    const work = clients.map((client, index) =>
-      untilKilled(async () => {
+    const work = clients.map((client, index) => {
+      const own = random.fork();
+      return untilKilled(async () => {
         if (index === WORKERS) {
           isCollecting = true;
           await collectGarbage(client, GRACE_MILLISECONDS);
           isCollecting = false;
-          await sleep(randomInt(300));
+          await sleep(own.below(300));
           if (killed.at > 0) throw new Error('the server is gone');
           return;
         }
         const repository = `chaos/r${index % 2}`;
-        const tag = `w${index}-t${randomInt(3)}`;
-        if (ledger.imageOf(repository, tag) !== undefined && randomInt(6) === 0) {
+        const tag = `w${index}-t${own.below(3)}`;
+        if (ledger.imageOf(repository, tag) !== undefined && own.below(6) === 0) {
           await ledger.changeTag(repository, tag, undefined, () => client.delete(repository, tag));
           return;
         }
-        const image = await images.next({ bootable: randomInt(8) === 0 });
+        const image = await images.next(own, { bootable: own.below(8) === 0 });
         await pushImage(
-          client,
-          ledger,
+          { client, ledger, random: own },
           { repository, tag, image },
-          randomInt(2) === 0 ? `chaos/r${(index + 1) % 2}` : undefined,
+          own.below(2) === 0 ? `chaos/r${(index + 1) % 2}` : undefined,
         );
-      }),
-    );
+      });
+    });
     const ended = Promise.all(work);
-    await Promise.race([ended, momentOfDeath(ledger)]);
+    await Promise.race([ended, momentOfDeath(ledger, random)]);
     killed.at = Date.now();
     await server.kill();
     await ended;
@@ -164,11 +173,11 @@ describe('the registry when it is killed at any moment', () => {
   }
 
   /** Counted in work rather than time, so that a busy computer gives the same moments. */
-  async function momentOfDeath(ledger: Ledger): Promise<void> {
+  async function momentOfDeath(ledger: Ledger, random: SeededRandom): Promise<void> {
     const deadline = Date.now() + LONGEST_LIFE_MILLISECONDS;
-    const total = ledger.total + randomInt(LONGEST_LIFE_ACKNOWLEDGEMENTS);
+    const total = ledger.total + random.below(LONGEST_LIFE_ACKNOWLEDGEMENTS);
     while (ledger.total < total && Date.now() < deadline) await sleep(1);
-    await sleep(randomInt(20));
+    await sleep(random.below(20));
   }
 
   /** Each image that can be booted is converted, always to the same boot manifest, and all of that is whole. */
@@ -217,11 +226,12 @@ describe('an image that comes back', () => {
     const server = new RegistryServer(dataDirectory);
     try {
       const client = new LoadClient(await server.access(), '127.0.0.1');
-      const image = await (await LoadImages.create()).next({ bootable: true });
+      const random = new SeededRandom(SEED);
+      const image = await (await LoadImages.create()).next(random, { bootable: true });
       const ledger = new Ledger();
       const made: (readonly string[])[] = [];
       for (let time = 1; time <= 2; time += 1) {
-        await pushImage(client, ledger, { repository: 'again/os', tag: '1', image });
+        await pushImage({ client, ledger, random }, { repository: 'again/os', tag: '1', image });
         expect(await untilConverted(client)).toEqual([]);
         made.push(await bootManifestsOf(client, 'again/os', image.manifest.digest));
         await client.delete('again/os', '1');
@@ -261,18 +271,20 @@ describe(`the registry with ${CLIENTS} clients and garbage collection`, () => {
     const whileTime = async (work: () => Promise<void>): Promise<void> => {
       while (Date.now() < deadline) await work();
     };
-    const pushing = clients.map((client, index) =>
-      whileTime(async () => {
+    const random = new SeededRandom(SEED);
+    const pushing = clients.map((client, index) => {
+      const own = random.fork();
+      return whileTime(async () => {
         const repository = `load/r${index % 4}`;
-        const image = await images.next({ bootable: randomInt(40) === 0 });
-        const mountFrom = randomInt(2) === 0 ? `load/r${randomInt(4)}` : undefined;
-        await pushImage(client, ledger, { repository, tag: `t${index}`, image }, mountFrom);
+        const image = await images.next(own, { bootable: own.below(40) === 0 });
+        const mountFrom = own.below(2) === 0 ? `load/r${own.below(4)}` : undefined;
+        await pushImage({ client, ledger, random: own }, { repository, tag: `t${index}`, image }, mountFrom);
         tally.pushed += 1;
-        const other = pick(ledger.images);
+        const other = pick(own, ledger.images);
         tally.pulledBytes += await pullImage(client, other.repository, other.tag);
         tally.pulled += 1;
-      }),
-    );
+      });
+    });
     const collecting = whileTime(async () => {
       await collectGarbage(admin, GRACE_MILLISECONDS);
       tally.collections += 1;

@@ -13,12 +13,17 @@ import {
 } from '../boot-image.ts';
 import { parseDigest, type Digest } from '../digest.ts';
 
+/** What machines compare by `sort -V`, and what may stand in a shell and in a boot entry as it is. */
+const VERSION_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}$/;
 const IMAGE_MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 /** Both documents are small; whoever pushes a larger one is not understood. */
 const BOOT_DOCUMENT_LIMIT_BYTES = 64 * 1024;
 
 /** What a boot manifest says beside the digests of the three parts. */
-export type BootConfig = Pick<BootImage, 'family' | 'commandLine' | 'os' | 'kairos' | 'architecture'> & {
+export type BootConfig = Pick<
+  BootImage,
+  'family' | 'commandLine' | 'os' | 'kairos' | 'architecture' | 'version' | 'requiresVersion'
+> & {
   readonly kernelVersion?: string;
 };
 
@@ -41,8 +46,9 @@ export interface EncodedDocument extends ImagePart {
 }
 
 export function encodeBootConfig(config: BootConfig, sha256: Sha256): EncodedDocument {
-  const { family, commandLine, kernelVersion, os, kairos, architecture } = config;
-  return encode({ family, commandLine, kernelVersion, os, kairos, architecture }, sha256);
+  const { family, commandLine, kernelVersion, os, kairos, architecture, version, requiresVersion } = config;
+  // Machines read the version by its place, the first of all: see boot-assets/agent.
+  return encode({ version, requiresVersion, family, commandLine, kernelVersion, os, kairos, architecture }, sha256);
 }
 
 export function encodeBootManifest(
@@ -84,14 +90,21 @@ const manifestSchema = z.object({
 // A word ends at a space, and the kernel command line at a newline: neither may hide inside one. `$` would mean something to iPXE.
 const kernelWord = z.string().regex(/^[\x21-\x23\x25-\x7e]{1,512}$/, 'must be one word of printable ASCII without $');
 const line = z.string().max(200);
+const version = z.string().regex(VERSION_PATTERN, 'must be a version: letters, digits and . _ + ~ - alone');
 const configSchema = z.object({
   family: z.enum(IMAGE_FAMILIES),
   commandLine: z.array(kernelWord).max(64).default([]),
   kernelVersion: line.optional(),
+  version: version.optional(),
+  requiresVersion: version.optional(),
   os: z.object({ id: line, versionId: line.optional(), prettyName: line.optional() }).default({ id: 'linux' }),
   kairos: z.object({ version: line, flavor: line.optional() }).optional(),
   architecture: line.default('amd64'),
 });
+
+export function isVersion(text: string | undefined): text is string {
+  return text !== undefined && VERSION_PATTERN.test(text);
+}
 
 /** Undefined where the bytes are no boot manifest. */
 export function parseBootManifest(bytes: Uint8Array): BootManifest | undefined {
@@ -106,12 +119,14 @@ export function parseBootManifest(bytes: Uint8Array): BootManifest | undefined {
 export function parseBootConfig(bytes: Uint8Array): BootConfig | undefined {
   const parsed = configSchema.safeParse(jsonOf(bytes));
   if (!parsed.success) return undefined;
-  const { family, commandLine, architecture, kernelVersion, os, kairos } = parsed.data;
+  const { family, commandLine, architecture, kernelVersion, os, kairos, version: own, requiresVersion } = parsed.data;
   const { id, versionId, prettyName } = os;
   return {
     ...{ family, commandLine, architecture },
     os: { id, ...(versionId !== undefined && { versionId }), ...(prettyName !== undefined && { prettyName }) },
     ...(kernelVersion !== undefined && { kernelVersion }),
+    ...(own !== undefined && { version: own }),
+    ...(requiresVersion !== undefined && { requiresVersion }),
     ...(kairos !== undefined && {
       kairos: { version: kairos.version, ...(kairos.flavor !== undefined && { flavor: kairos.flavor }) },
     }),

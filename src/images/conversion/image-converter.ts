@@ -8,6 +8,7 @@ import type { BootImage, ImagePart } from '../boot-image.ts';
 import {
   encodeBootConfig,
   encodeBootManifest,
+  isVersion,
   parseBootConfig,
   parseBootManifest,
   type BootConfig,
@@ -17,12 +18,16 @@ import type { Conversion, ConversionProgress, Refusal } from './conversion.ts';
 import type { Digest } from '../digest.ts';
 import { layerCompression } from '../flatten/layer-source.ts';
 import { OCI_MANIFEST_TYPE, type OciDescriptor } from '../registry/oci-manifest.ts';
-import { identifyDocument, pickPlatform, type Platform } from '../os-image.ts';
+import { identifyDocument, parseImageConfig, pickPlatform, type Platform } from '../os-image.ts';
 import { PACKED, type RootPacker, type StoredLayer } from './pack-root.ts';
 import { readBlob } from '../registry/read-blob.ts';
 import type { RegistryService } from '../registry/registry-service.ts';
 import type { ManifestRecord, RegistryStore } from '../registry/registry-store.ts';
 import type { WorkFolder, Workspace } from './workspace.ts';
+
+const VERSION_ANNOTATION = 'org.opencontainers.image.version';
+/** A machine below this version is not given the image before another one that it can go through. */
+const REQUIRES_ANNOTATION = 'dev.muster.requires';
 
 export type ConversionOutcome =
   | { readonly kind: 'ready'; readonly image: BootImage; readonly manifest: Digest }
@@ -106,11 +111,8 @@ export class ImageConverter {
     try {
       const packed = await this.#parts.packer.pack({ ...options, layers, folder });
       if (packed.kind === 'refused') return packed;
-      const config = {
-        ...packed.config,
-        commandLine: [],
-        architecture: await this.#architecture(document.config.digest),
-      };
+      const described = await this.#describe(document.config.digest, document.annotations);
+      const config = { ...packed.config, commandLine: [], ...described };
       return await this.#store(record, folder, config, options);
     } finally {
       await folder.discard();
@@ -197,19 +199,33 @@ export class ImageConverter {
     return { kind: 'ready', image: imageOf(record, config, manifest), manifest: record.digest };
   }
 
-  async #architecture(config: Digest): Promise<string> {
-    const text = (await readBlob(this.#parts.blobs, config)).toString('utf8');
-    const [, architecture] = /"architecture"\s*:\s*"([a-z0-9_]{1,32})"/.exec(text) ?? [];
-    return architecture ?? this.#parts.platform.architecture;
+  /** Annotations are of the push, labels of the build: the later word wins (OCI image-spec, annotations.md). */
+  async #describe(
+    config: Digest,
+    annotations: Readonly<Record<string, string>>,
+  ): Promise<Pick<BootConfig, 'architecture' | 'version' | 'requiresVersion'>> {
+    const { architecture, labels } = parseImageConfig(await readBlob(this.#parts.blobs, config));
+    const said = { ...labels, ...annotations };
+    const [version, requiresVersion] = [said[VERSION_ANNOTATION], said[REQUIRES_ANNOTATION]];
+    return {
+      architecture: architecture ?? this.#parts.platform.architecture,
+      ...(isVersion(version) && { version }),
+      ...(isVersion(requiresVersion) && { requiresVersion }),
+    };
   }
 }
 
 function imageOf(
   { repository, digest }: ManifestRecord,
-  { family, commandLine, os, kairos, architecture }: BootConfig,
+  { family, commandLine, os, kairos, architecture, version, requiresVersion }: BootConfig,
   { kernel, initrd, squashfs }: Pick<BootImage, 'kernel' | 'initrd' | 'squashfs'>,
 ): BootImage {
-  const described = { family, commandLine, os, ...(kairos !== undefined && { kairos }), architecture };
+  const described = {
+    ...{ family, commandLine, os, architecture },
+    ...(kairos !== undefined && { kairos }),
+    ...(version !== undefined && { version }),
+    ...(requiresVersion !== undefined && { requiresVersion }),
+  };
   return {
     name: repository,
     digest,

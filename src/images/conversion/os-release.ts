@@ -7,6 +7,8 @@ export interface OsIdentity {
   readonly id: string;
   readonly versionId?: string;
   readonly prettyName?: string;
+  /** IMAGE_VERSION: of the image rather than of the distribution. */
+  readonly imageVersion?: string;
 }
 
 export interface KairosIdentity {
@@ -21,6 +23,7 @@ export function identifyOs(osRelease: string): OsIdentity {
     id: values.get('ID') ?? 'linux',
     ...optional('versionId', values.get('VERSION_ID')),
     ...optional('prettyName', values.get('PRETTY_NAME')),
+    ...optional('imageVersion', values.get('IMAGE_VERSION')),
   };
 }
 

@@ -2,7 +2,7 @@
 // once for the tree, once for the contents, which go straight into the squashfs.
 import { addAbortSignal, PassThrough, Readable } from 'node:stream';
 import type { BlobStore } from '../blob-store.ts';
-import type { BootConfig } from './boot-manifest.ts';
+import { isVersion, type BootConfig } from './boot-manifest.ts';
 import type { ConversionProgress, Refusal, RefusalCode } from './conversion.ts';
 import type { Digest } from '../digest.ts';
 import { findBootFiles, type BootFiles } from './find-boot-files.ts';
@@ -29,7 +29,7 @@ export type PackOutcome =
 /** Names of the three files in the work folder. */
 export const PACKED = { kernel: 'kernel', initrd: 'initrd', squashfs: 'squashfs' } as const;
 
-/** PORT. Runs packRoot where it disturbs nobody. Adapter: platform/worker-root-packer.ts. */
+/** PORT. Runs packRoot where it disturbs nobody. Adapter: platform/child-root-packer.ts. */
 export interface RootPacker {
   /** Fails as disk and programs fail, and with the signal's reason. */
   pack(request: PackRequest): Promise<PackOutcome>;
@@ -156,10 +156,13 @@ class Packing {
   #config(family: BootConfig['family']): Omit<BootConfig, 'architecture' | 'commandLine'> {
     const { kernelVersion } = this.#files;
     const kairos = this.#kairos();
+    const { imageVersion, ...os } = identifyOs(this.#release('os-release'));
+    const version = [imageVersion, kairos?.version, os.versionId].find(isVersion);
     return {
       family,
+      ...(version !== undefined && { version }),
       ...(kernelVersion !== undefined && { kernelVersion }),
-      os: identifyOs(this.#release('os-release')),
+      os,
       ...(kairos !== undefined && { kairos }),
     };
   }

@@ -76,11 +76,14 @@ export class TarReader {
     }
   }
 
-  /** Tells that no more bytes come. A tar without its end mark is complete where an entry ends, as Go's archive/tar has it. */
+  /**
+   * Tells that no more bytes come. A tar without its end mark is complete where the content of an entry ends, as Go's archive/tar
+   * has it: `umoci insert` leaves out the padding too.
+   */
   finish(): void {
     const between = this.state.kind === 'header' || this.state.kind === 'half-end' || this.state.kind === 'end';
     const pending = this.pax.length > 0 || this.longName !== undefined || this.longLinkName !== undefined;
-    if (!between || pending || this.filled > 0 || this.contentLeft > 0 || this.paddingLeft > 0) {
+    if (!between || pending || this.filled > 0 || this.contentLeft > 0) {
       throw new FlattenRefusal('truncated', 'A layer ends in the middle of an entry');
     }
   }

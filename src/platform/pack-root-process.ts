@@ -1,23 +1,26 @@
-// The thread behind WorkerRootPacker: one job, then it ends.
+// The process behind ChildRootPacker: one job, then it ends; earlier where the server is gone.
+import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
-import { parentPort, workerData } from 'node:worker_threads';
 import { AppError } from '../errors.ts';
 import { packRoot } from '../images/conversion/pack-root.ts';
 import { blobPath } from '../storage/files/file-operations.ts';
 import { workFolderAt } from '../storage/files/file-workspace.ts';
+import type { PackJob, PackReport } from './child-root-packer.ts';
 import { decompressLayer } from './decompress-layer.ts';
 import { openDecompressor } from './decompressors.ts';
 import { MksquashfsWriter } from './mksquashfs-writer.ts';
-import type { PackJob, PackReport } from './worker-root-packer.ts';
 
 const READ_BYTES = 256 * 1024;
 const REPORT_EVERY_BYTES = 4 * 1024 * 1024;
 
-const { layers, folder, blobDirectory, processors } = workerData as PackJob;
+const [job] = (await once(process, 'message')) as [PackJob];
+const { layers, folder, blobDirectory, processors } = job;
 const abort = new AbortController();
-parentPort?.on('message', () => {
-  abort.abort(new Error('Muster is ending.'));
-});
+// Whatever comes after the job means that it is to end: a message, or the silence of a server that was killed.
+for (const event of ['message', 'disconnect'] as const)
+  process.once(event, () => {
+    abort.abort(new Error('Muster is ending.'));
+  });
 
 let reportedBytes = 0;
 try {
@@ -28,7 +31,7 @@ try {
       onProgress: (progress) => {
         if (Math.abs(progress.doneBytes - reportedBytes) < REPORT_EVERY_BYTES) return;
         reportedBytes = progress.doneBytes;
-        report({ kind: 'progress', progress });
+        void report({ kind: 'progress', progress });
       },
     },
     {
@@ -38,12 +41,21 @@ try {
       openDecompressor,
     },
   );
-  report({ kind: 'done', outcome });
+  await report({ kind: 'done', outcome });
 } catch (error) {
   const code = error instanceof AppError ? error.code : 'internal';
-  report({ kind: 'failed', code, message: error instanceof Error ? error.message : String(error) });
+  await report({ kind: 'failed', code, message: error instanceof Error ? error.message : String(error) });
 }
 
-function report(message: PackReport): void {
-  parentPort?.postMessage(message);
+process.exit();
+
+/** Resolves when the message is on its way, or when nobody listens any more. */
+function report(message: PackReport): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.send === undefined || !process.connected) resolve();
+    else
+      process.send(message, undefined, undefined, () => {
+        resolve();
+      });
+  });
 }
