@@ -140,7 +140,7 @@ rejoin_if_unauthorised() {
   report_trouble error "the server refuses this machine's certificate: $reason"
   if [ -s "$token_file" ]; then
     rm -f "$state/machine.pem" "$state/renewal"
-    for other in renew beat config report events; do
+    for other in renew beat config report events progress; do
       schedule "$other" "$NEVER"
     done
     schedule join 0
@@ -148,4 +148,12 @@ rejoin_if_unauthorised() {
     outcome=refused
     postpone "$1"
   fi
+}
+
+# carry_identity FOLDER: what an installed machine needs to go on as the same member. It boots without a token.
+carry_identity() {
+  mkdir -p "$1" && chmod 700 "$1" || return 1
+  for part in ca.pem machine.key machine.pem machine-id; do
+    cp "$state/$part" "$1/$part.new" && chmod 600 "$1/$part.new" && mv "$1/$part.new" "$1/$part" || return 1
+  done
 }

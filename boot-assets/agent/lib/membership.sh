@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # the parts share their variables; set -u finds those that nobody sets
 # The life of a member: heartbeats, the configuration it should have, the report of what became of it, and its troubles.
 
-wanted_digest='' pulled_digest='' heartbeat_ms=30000 introduced='' report_deadline=0 last_trouble=''
+wanted_digest='' pulled_digest='' heartbeat_ms=30000 introduced='' report_deadline=0 last_trouble='' beat_answered=''
 
 # The first word is a question (desired), all others are heartbeats; the answers are the same.
 step_beat() {
@@ -10,8 +10,12 @@ step_beat() {
   else
     read -r load rest </proc/loadavg
     : "$rest"
+    {
+      print_boot_fields
+      print_order_fields
+    } | to_form >"$work/beat"
     fetch_as_member /api/v1/agent/heartbeat --data "uptime_seconds=$((now / 1000))" --data "load=$load" \
-      --data "boot_id=$boot_id"
+      --data "boot_id=$boot_id" --config "$work/beat"
   fi
   if [ "$outcome" != ok ]; then
     if ! rejoin_if_unauthorised beat; then
@@ -20,26 +24,36 @@ step_beat() {
     fi
     return
   fi
-  introduced=yes
+  beat_answered=$introduced introduced=yes
   take_desired
   refresh_now
   with_jitter "$heartbeat_ms"
   schedule beat "$((now + jittered))"
-  if [ "$wanted_digest" != "$pulled_digest" ] && [ "$config_at" -eq "$NEVER" ]; then schedule config 0; fi
-  if [ -s "$work/troubles" ] && [ "$events_at" -eq "$NEVER" ]; then schedule events 0; fi
+  [ "$wanted_digest" = "$pulled_digest" ] || hasten config
+  [ ! -s "$work/troubles" ] || hasten events
+  consider_order
 }
 
 take_desired() {
   : >"$work/check-files"
+  named_order=
   while IFS= read -r line || [ -n "$line" ]; do
     case $line in
       heartbeat_seconds=[1-9] | heartbeat_seconds=[1-9][0-9] | heartbeat_seconds=[1-9][0-9][0-9])
         heartbeat_ms=$((${line#*=} * 1000))
         ;;
       config_digest=*) wanted_digest=${line#*=} ;;
+      order_id=*) if is_order_id "${line#*=}"; then named_order=${line#*=}; fi ;;
+      hostname=*[!A-Za-z0-9.-]*) ;;
+      hostname=?*) keep_hostname "${line#*=}" ;;
       check_file=/*) printf '%s\n' "${line#*=}" >>"$work/check-files" ;;
     esac
   done <"$work/body"
+}
+
+keep_hostname() {
+  read_first "$state/hostname"
+  [ "$first" = "$1" ] || printf '%s\n' "$1" >"$state/hostname"
 }
 
 step_config() {
@@ -59,6 +73,7 @@ step_config() {
   pulled_digest=$wanted_digest
   config_digest=${header:-$wanted_digest}
   log info "pulled configuration $config_digest"
+  refresh_seed
   schedule config "$NEVER"
   refresh_now
   report_deadline=$((now + cloud_init_patience_ms))
@@ -147,7 +162,7 @@ report_trouble() {
   last_trouble=$2
   printf '%s %s\n' "$1" "$(printf '%s' "$2" | tr -cd '[:print:]' | cut -c 1-400)" >>"$work/troubles"
   tail -n 20 "$work/troubles" >"$work/troubles.new" && mv "$work/troubles.new" "$work/troubles"
-  if [ "$events_at" -eq "$NEVER" ]; then schedule events 0; fi
+  hasten events
 }
 
 # One a round. Nothing that goes wrong here is a trouble of its own.

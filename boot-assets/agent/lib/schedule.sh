@@ -3,7 +3,10 @@
 # refuses for good, ten minutes. Times are milliseconds since boot, so that a clock set by NTP moves nothing.
 
 NEVER=9000000000000000
-authority_at=$NEVER join_at=$NEVER renew_at=$NEVER beat_at=$NEVER config_at=$NEVER report_at=$NEVER events_at=$NEVER
+STEPS='authority join renew beat config report events health order progress'
+for step in $STEPS; do
+  eval "${step}_at=\$NEVER"
+done
 
 # log LEVEL TEXT. systemd reads the level from the prefix; control characters of a server's answer never reach a terminal.
 log() {
@@ -41,6 +44,11 @@ schedule() {
   eval "$1_at=$2 $1_failures=0"
 }
 
+# hasten STEP: due now, if it waits for nothing else.
+hasten() {
+  if eval "[ \$$1_at -eq $NEVER ]"; then schedule "$1" 0; fi
+}
+
 is_due() {
   eval "[ \$now -ge \$$1_at ]"
 }
@@ -69,7 +77,8 @@ postpone() {
 pause_until_due() {
   refresh_now
   next=$((now + 60000))
-  for at in "$authority_at" "$join_at" "$renew_at" "$beat_at" "$config_at" "$report_at" "$events_at"; do
+  for step in $STEPS; do
+    eval "at=\$${step}_at"
     [ "$at" -ge "$next" ] || next=$at
   done
   pause_ms=$((next - now))
