@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { sealBoot, sealFiles, type BootSeal } from './boot/boot-seal.ts';
 import { buildTokenInitrd } from './boot/build-token-initrd.ts';
 import { BootService, type StoredLoader } from './boot-sessions/boot-service.ts';
+import type { DiskBootWatch } from './boot-sessions/disk-boot-watch.ts';
 import type { BootSessionService } from './boot-sessions/boot-session-service.ts';
 import type { Clock } from './clock.ts';
 import { createCmsSigner } from './crypto/image-cms.ts';
@@ -14,6 +15,8 @@ import type { EventRecorder } from './events/event-recorder.ts';
 import type { BlobStore } from './images/blob-store.ts';
 import type { BootImage } from './images/boot-image.ts';
 import type { ImageCatalogue } from './images/image-catalogue.ts';
+import { parseImageReference } from './images/image-reference.ts';
+import type { RegistryService } from './images/registry/registry-service.ts';
 import type { LoaderRecord } from './images/loaders/loaders.ts';
 import { BootFileSignatures } from './images/trust/signature-boot-files.ts';
 import type { MachineService } from './machines/machine-service.ts';
@@ -27,7 +30,8 @@ interface BootCore {
   readonly keys: KeyRing;
   readonly blobs: BlobStore;
   readonly loaders: readonly LoaderRecord[];
-  readonly images: { readonly catalogue: ImageCatalogue };
+  readonly images: { readonly catalogue: ImageCatalogue; readonly registry: Pick<RegistryService, 'holdCollection'> };
+  readonly diskBoots: DiskBootWatch;
   readonly events: EventRecorder;
   readonly machines: MachineService;
   readonly sessions: BootSessionService;
@@ -52,6 +56,15 @@ export async function openBootService(
     sessions: core.sessions,
     machines: core.machines,
     images: core.images.catalogue,
+    withImage: async (reference, use) => {
+      const parsed = parseImageReference(reference);
+      return core.images.registry.holdCollection(async () => {
+        if (parsed === undefined || (await core.images.catalogue.digest(parsed)) === undefined) return false;
+        await use();
+        return true;
+      });
+    },
+    diskBoots: core.diskBoots,
     events: core.events,
     loaders: new Map(loaders),
     sealOf,

@@ -4,9 +4,10 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { openImages, type Images } from './app-images.ts';
-import { availableLoaders } from './boot/default-loaders.ts';
 import { openBootService } from './app-boot.ts';
-import type { BootService } from './boot-sessions/boot-service.ts';
+import { startDhcp, startTftp } from './app-network.ts';
+import { openOrders, openRollouts } from './app-rollouts.ts';
+import { DiskBootWatch } from './boot-sessions/disk-boot-watch.ts';
 import { BootSessionService } from './boot-sessions/boot-session-service.ts';
 import type { ServedAddresses } from './cli/format-banner.ts';
 import { JoseTokenSigner } from './crypto/jose-token-signer.ts';
@@ -28,11 +29,9 @@ import { ProfileService } from './machines/profile-service.ts';
 import { SightingRecorder } from './machines/sighting-recorder.ts';
 import { SystemClock, SystemRandom, SystemScheduler } from './platform/clock.ts';
 import { chooseInterfaces, viewInterfaces, type NetworkInterface } from './platform/network-interfaces.ts';
-import { readInterfaceMtu } from './platform/interface-mtu.ts';
 import { sha256 } from './platform/sha256.ts';
-import { openUdpSocket } from './platform/udp-socket.ts';
-import { DhcpServer } from './servers/dhcp-server.ts';
-import { TftpServer } from './servers/tftp-server.ts';
+import type { AgentOrders } from './rollouts/agent-orders.ts';
+import type { RolloutService } from './rollouts/rollout-service.ts';
 import { loadConfiguration } from './settings/load-configuration.ts';
 import type { Settings } from './settings/schema.ts';
 import { openFileBlobStore } from './storage/files/file-blob-store.ts';
@@ -111,6 +110,8 @@ interface Core {
   readonly machines: MachineService;
   readonly sessions: BootSessionService;
   readonly enrollment: EnrollmentService;
+  readonly rollouts: RolloutService;
+  readonly diskBoots: DiskBootWatch;
 }
 
 const clock = new SystemClock();
@@ -158,10 +159,17 @@ async function openCore(
   });
   undo.push(() => images.close());
   undo.push(() => images.conversions.stop());
+  const rollouts = await openRollouts({
+    ...{ settings, stores, events, clock, scheduler, random, logger },
+    images: images.catalogue,
+  });
+  const diskBoots = new DiskBootWatch(clock);
   const machines = new MachineService({
     store: stores.machines,
     images: images.catalogue,
     ...{ sightings, profiles, events, clock, random },
+    assignedImage: (machine) => rollouts.loop.assignedImage(machine),
+    diskFailures: (machine) => diskBoots.failuresOf(machine),
     settings: { unknownMachines: settings.enrollment.unknownMachines, maxMachines: settings.limits.machines },
   });
   const enrollment = new EnrollmentService({
@@ -189,7 +197,9 @@ async function openCore(
   keepTidy(settings, { stores, sessions, images }, logger, undo);
   loaders = await openLoaders(blobs, logger);
   images.conversions.start();
-  return { keys, stores, blobs, loaders, images, events, machines, sessions, enrollment };
+  await rollouts.loop.start();
+  undo.push(() => rollouts.loop.stop());
+  return { keys, stores, blobs, loaders, images, events, machines, sessions, enrollment, rollouts, diskBoots };
 }
 
 async function openLoaders(blobs: BlobStore, logger: Logger): Promise<readonly LoaderRecord[]> {
@@ -256,7 +266,8 @@ async function startServers(parts: ServerParts, undo: Undo): Promise<ServedAddre
     ...{ clock, scheduler },
   };
   const webHost = interfaces[0]?.address ?? '127.0.0.1';
-  const api = buildHttp(await apiParts(parts, shared));
+  const orders = await openOrders({ settings, ...core, httpPort: () => ports.http });
+  const api = buildHttp(await apiParts(parts, shared, orders));
   undo.push(() => api.close());
   ports.api = await listen(api, ports.api, 'https');
   const http = buildHttp({
@@ -268,8 +279,9 @@ async function startServers(parts: ServerParts, undo: Undo): Promise<ServedAddre
   undo.push(() => http.close());
   ports.http = await listen(http, ports.http, 'http');
 
-  const tftp = settings.tftp.enabled ? await startTftp(parts, boot, undo) : undefined;
-  const dhcp = settings.dhcp.mode === 'proxy' ? await startDhcp(parts, () => ports.http, undo) : undefined;
+  const network = { ...parts, clock, scheduler, random };
+  const tftp = settings.tftp.enabled ? await startTftp(network, boot, undo) : undefined;
+  const dhcp = settings.dhcp.mode === 'proxy' ? await startDhcp(network, () => ports.http, undo) : undefined;
   return { interfaces, dhcp, tftp, http: { port: ports.http }, api: { port: ports.api } };
 }
 
@@ -278,7 +290,7 @@ type SharedHttpParts = Pick<
   'bootService' | 'blobs' | 'health' | 'version' | 'caPem' | 'logger' | 'clock' | 'scheduler'
 >;
 
-async function apiParts(parts: ServerParts, shared: SharedHttpParts): Promise<ApiHttpParts> {
+async function apiParts(parts: ServerParts, shared: SharedHttpParts, orders: AgentOrders): Promise<ApiHttpParts> {
   const { settings, interfaces, core } = parts;
   const names = [...interfaces.map(({ address }) => address), ...settings.api.names];
   return {
@@ -290,7 +302,10 @@ async function apiParts(parts: ServerParts, shared: SharedHttpParts): Promise<Ap
       sessions: new WebSessions({ clock, random }),
     },
     machineService: core.machines,
-    agentService: new AgentService({ machines: core.machines, events: core.events, settings: settings.agent }),
+    agentService: new AgentService({
+      ...{ machines: core.machines, events: core.events, rollouts: core.rollouts.loop, diskBoots: core.diskBoots },
+      ...{ orders, settings: settings.agent },
+    }),
     enrollmentService: core.enrollment,
     machineStore: core.stores.machines,
     eventLog: core.stores.events,
@@ -300,6 +315,7 @@ async function apiParts(parts: ServerParts, shared: SharedHttpParts): Promise<Ap
     collector: core.images.registry,
     channels: core.images.channels,
     signatureTrust: core.images.signatureTrust,
+    rollouts: core.rollouts,
     loaders: { list: () => Promise.resolve(core.loaders) },
     limits: {
       ...{ enrollmentsPerMinute: 60, agentMessagesPerMinute: 30, registryRequestsPerMinute: 6000 },
@@ -318,70 +334,4 @@ function describeAddresses({ interfaces, dhcp, tftp, http, api }: ServedAddresse
     http: each((address) => `http://${address}:${http.port}`),
     api: each((address) => `https://${address}:${api.port}`),
   };
-}
-
-async function startTftp(parts: ServerParts, boot: BootService, undo: Undo): Promise<{ readonly port: number }> {
-  const { settings, core } = parts;
-  const logger = parts.logger.child({ component: 'tftp' });
-  const server = new TftpServer({
-    port: settings.tftp.port,
-    limits: { sessions: settings.tftp.maxSessions, sessionsPerAddress: settings.tftp.maxSessionsPerClient },
-    openFile: (name) => {
-      const loader = boot.loaderByTftpName(name);
-      if (loader === undefined) return Promise.resolve({ reason: 'not-found' });
-      const { digest, sizeBytes } = loader;
-      return Promise.resolve({
-        kind: 'blob',
-        sizeBytes,
-        cacheKey: digest,
-        read: (range) => core.blobs.read(digest, range),
-      });
-    },
-    openSocket: openUdpSocket,
-    ...{ clock, scheduler, random, logger },
-    onTransfer: ({ name, outcome, reason, bytes, milliseconds }) => {
-      // A size probe that the client breaks off is how firmware learns the size (EDK2 Mtftp4Dxe): no event.
-      if (outcome === 'probed' || outcome === 'not-found') return;
-      boot
-        .tftpServed({ name, completed: outcome === 'completed', reason, bytes, milliseconds })
-        .catch((error: unknown) => {
-          logger.error({ err: error }, 'a transfer could not be put on record');
-        });
-    },
-  });
-  const listenOn = parts.interfaces.map(async ({ name, address }) => ({ address, mtu: await readInterfaceMtu(name) }));
-  await server.start(await Promise.all(listenOn));
-  undo.push(() => server.stop());
-  return { port: settings.tftp.port };
-}
-
-async function startDhcp(
-  parts: ServerParts,
-  httpPort: () => number,
-  undo: Undo,
-): Promise<{ readonly port: number; readonly pxePort: number }> {
-  const { settings, interfaces, core, logger } = parts;
-  const loaders = availableLoaders(new Set(core.loaders.map(({ name }) => name)));
-  const { port, pxePort, uefiStrategy } = settings.dhcp;
-  for (const [role, bindPort] of [
-    [4011, pxePort],
-    [67, port],
-  ] as const) {
-    const server = new DhcpServer({
-      port: role,
-      bindPort,
-      interfaces,
-      openSocket: openUdpSocket,
-      machines: core.machines,
-      sessions: core.sessions,
-      events: core.events,
-      clock,
-      logger: logger.child({ component: 'dhcp' }),
-      policy: { loaders, uefiStrategy },
-      httpPort,
-    });
-    await server.start();
-    undo.push(() => server.stop());
-  }
-  return { port, pxePort };
 }

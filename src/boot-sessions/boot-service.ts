@@ -13,6 +13,7 @@ import { shortReference } from '../images/image-reference.ts';
 import type { Machine } from '../machines/machine.ts';
 import type { MachineService } from '../machines/machine-service.ts';
 import type { BootRequest, BootResource, ServedReport } from './boot-resource.ts';
+import type { DiskBootWatch } from './disk-boot-watch.ts';
 import type { BootSession, BootSessionId, FetchKind } from './boot-session.ts';
 import type { BootSessionService } from './boot-session-service.ts';
 
@@ -36,7 +37,10 @@ export interface BootServiceParts {
   readonly sessions: BootSessionService;
   readonly machines: MachineService;
   readonly images: Pick<ImageCatalogue, 'pinned'>;
+  /** Runs `use` where the image NAME@DIGEST is here, with nothing collected meanwhile; false where it is not. */
+  readonly withImage: (reference: string, use: () => Promise<void>) => Promise<boolean>;
   readonly events: EventRecorder;
+  readonly diskBoots: Pick<DiskBootWatch, 'failuresOf' | 'sentToDisk'>;
   readonly loaders: ReadonlyMap<string, StoredLoader>;
   /** Mints the enrollment token of a boot, bound to the machine, and wraps it as an initrd, with what seals the image. */
   readonly mintTokenInitrd: (
@@ -127,19 +131,18 @@ export class BootService {
     const refused = await this.#count(session, request, 'script');
     if (refused !== undefined) return refused;
     const machine = await this.#parts.machines.get(session.machineId);
-    const plan = await this.#parts.machines.plan(machine);
+    const planned = await this.#parts.machines.plan(machine);
     const scriptUrl = this.#url(session, request.token, 'boot.ipxe');
-    if (request.method === 'GET') await this.#scriptServed(session, machine, plan);
+    const plan = request.method === 'GET' ? await this.#scriptServed(session, machine, planned) : planned;
     return { kind: 'text', contentType: PLAIN_TEXT, body: this.#render(session, plan, request.token, scriptUrl) };
   }
 
-  async #scriptServed(session: BootSession, machine: Machine, plan: BootPlan): Promise<void> {
-    if (plan.kind === 'netboot') {
-      const planned = { image: plan.reference, profile: plan.profile.name };
-      await this.#parts.sessions.scriptServed(session, planned);
-      await this.#parts.machines.bootPlanned(machine.id, planned);
-    } else {
+  /** The plan as it holds: an image may go between the moment it is planned and the one that keeps it. */
+  async #scriptServed(session: BootSession, machine: Machine, planned: BootPlan): Promise<BootPlan> {
+    const plan = planned.kind === 'netboot' ? await this.#keepImage(session, machine, planned) : planned;
+    if (plan.kind !== 'netboot') {
       await this.#parts.sessions.keepWaiting(session);
+      if (plan.kind === 'local-disk' && machine.installedAt !== undefined) this.#sentToDisk(session, machine);
     }
     this.#record(session, {
       kind: 'script-served',
@@ -149,6 +152,26 @@ export class BootService {
         reason: plan.reason,
       },
     });
+    return plan;
+  }
+
+  async #keepImage(
+    session: BootSession,
+    machine: Machine,
+    plan: Extract<BootPlan, { kind: 'netboot' }>,
+  ): Promise<BootPlan> {
+    const kept = { image: plan.reference, profile: plan.profile.name };
+    const isHere = await this.#parts.withImage(plan.reference, () => this.#parts.sessions.scriptServed(session, kept));
+    if (!isHere)
+      return { kind: 'wait', reason: `image ${plan.reference} was just removed`, hint: 'muster images list' };
+    await this.#parts.machines.bootPlanned(machine.id, kept);
+    return plan;
+  }
+
+  #sentToDisk(session: BootSession, machine: Machine): void {
+    const times = this.#parts.diskBoots.failuresOf(machine);
+    const seconds = this.#parts.diskBoots.sentToDisk(machine);
+    if (seconds !== undefined) this.#record(session, { kind: 'disk-boot-failed', details: { seconds, times } });
   }
 
   #render(session: BootSession, plan: BootPlan, token: string, scriptUrl: string): string {

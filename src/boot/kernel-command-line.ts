@@ -2,7 +2,7 @@
 import type { BootImage, ImageFamily } from '../images/boot-image.ts';
 
 export interface CommandLineInput {
-  readonly image: Pick<BootImage, 'family' | 'commandLine'>;
+  readonly image: Pick<BootImage, 'digest' | 'family' | 'commandLine'>;
   readonly profileWords: readonly string[];
   /** In the place of the family's words; `{squashfs}` and `{seed}` in them stand for the URLs. */
   readonly rootWords?: readonly string[] | undefined;
@@ -74,6 +74,7 @@ export function kernelCommandLine(input: CommandLineInput): readonly string[] {
     `ds=nocloud;dsmode=net;s=${input.seedUrl}`,
     `muster.url=${input.apiUrl}`,
     `muster.ca=sha256:${input.caSha256}`,
+    `muster.image=${input.image.digest}`,
     ...(input.sealWords ?? []),
     ...input.image.commandLine,
     ...input.profileWords,

@@ -17,11 +17,23 @@ export type BootPlan =
   | { readonly kind: 'wait'; readonly reason: string; readonly hint: string }
   | { readonly kind: 'local-disk'; readonly reason: string };
 
+/** What a rollout, or a broken disk, changes in a plan. */
+export interface BootOverride {
+  /** NAME@DIGEST that a rollout gave this machine, in the place of the profile's image. */
+  readonly assigned?: string | undefined;
+  /** How often in a row it was sent to its disk and came back unheard. */
+  readonly diskFailures?: number | undefined;
+}
+
+/** So often a machine is sent to its disk again: the boot counter of its loader needs three, and then falls back. */
+const MAX_DISK_FAILURES = 6;
+
 export function planBoot(
-  machine: Pick<Machine, 'state' | 'macs'>,
+  machine: Pick<Machine, 'state' | 'macs' | 'installedAt'>,
   profile: Profile | undefined,
-  /** What the profile's image is now; undefined where there is no profile. */
+  /** What the assigned image, or else the profile's image, is now; undefined where there is no profile. */
   resolution: ImageResolution | undefined,
+  { assigned, diskFailures = 0 }: BootOverride = {},
 ): BootPlan {
   const mac = machine.macs[0] ?? '<mac>';
   if (machine.state === 'retired') return { kind: 'local-disk', reason: 'the machine was retired' };
@@ -32,7 +44,13 @@ export function planBoot(
   // Boot once: with the network first in the boot order an installed machine would otherwise never see its disk.
   if (machine.state === 'active' && profile.boot.whenActive === 'local-disk')
     return { kind: 'local-disk', reason: `active, and profile ${profile.name} says local-disk` };
+  const isInstalled = profile.install !== undefined && machine.installedAt !== undefined;
+  if (isInstalled && diskFailures < MAX_DISK_FAILURES)
+    return { kind: 'local-disk', reason: diskFailures === 0 ? 'installed' : 'installed: its boot loader falls back' };
   if (resolution.kind === 'none') return { kind: 'wait', reason: resolution.reason, hint: resolution.hint };
   const { image, reference } = resolution;
-  return { kind: 'netboot', reason: `profile ${profile.name} boots ${profile.boot.image}`, image, reference, profile };
+  const choice =
+    assigned === undefined ? `profile ${profile.name} boots ${profile.boot.image}` : 'a rollout gave it this image';
+  const reason = isInstalled ? `its disk did not boot ${diskFailures} times: started from RAM to be looked at` : choice;
+  return { kind: 'netboot', reason, image, reference, profile };
 }

@@ -69,7 +69,8 @@ export function renderLocalDisk(local: { readonly reason: string }): string {
   return render([
     `echo Muster: booting from the local disk: ${plain(local.reason)}`,
     'iseq ${platform} pcbios && sanboot --no-describe --drive 0x80 ||',
-    'exit 0',
+    // A success would end in the firmware's setup; an error leads to the next boot option (EDK2, BdsEntry.c).
+    'exit 1',
   ]);
 }
 

@@ -6,6 +6,7 @@ import { addEventsCommand } from './events-command.ts';
 import { addImagesCommand } from './images-command.ts';
 import { addLoadersCommand } from './loaders-command.ts';
 import { addMachinesCommand } from './machines-command.ts';
+import { addRolloutsCommand } from './rollouts-command.ts';
 import { addStatusCommand } from './status-command.ts';
 import { addTokensCommand } from './tokens-command.ts';
 
@@ -14,6 +15,7 @@ export function addCommands(program: Command, tools: CommandTools): void {
   addMachinesCommand(program, tools);
   addEventsCommand(program, tools);
   addImagesCommand(program, tools);
+  addRolloutsCommand(program, tools);
   addTokensCommand(program, tools);
   addLoadersCommand(program, tools);
   addConfigCommand(program, tools);

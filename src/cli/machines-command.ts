@@ -6,6 +6,7 @@ import type { CommandTools } from './command-tools.ts';
 import { formatExplanation, formatMachine, formatMachines, formatStateChange } from './format-machines.ts';
 import { formatTimeline } from './format-timeline.ts';
 import { layoutOf } from './layout.ts';
+import { printable } from './style.ts';
 
 const REF = 'id, its beginning, MAC address or host name';
 
@@ -46,6 +47,34 @@ export function addMachinesCommand(program: Command, tools: CommandTools): void 
         tools.show(answer, () => formatStateChange(machine, style));
       });
   }
+
+  machines
+    .command('pin')
+    .description('keep a machine as it is, whatever rollouts say')
+    .argument('<ref>', REF)
+    .requiredOption('--note <text>', 'why')
+    .action(async (ref: string, { note }: { note: string }) => {
+      const answer = await (await tools.api()).call({ method: 'PUT', path: `${pathOf(ref)}/pin`, json: { note } });
+      tools.show(answer, () => `  ${style.good('✓')} ${printable(ref)} is pinned\n`);
+    });
+  machines
+    .command('unpin')
+    .description('let rollouts have a machine again')
+    .argument('<ref>', REF)
+    .action(async (ref: string) => {
+      const answer = await (await tools.api()).call({ method: 'DELETE', path: `${pathOf(ref)}/pin` });
+      tools.show(answer, () => `  ${style.good('✓')} ${printable(ref)} is pinned no more\n`);
+    });
+  machines
+    .command('reinstall')
+    .description(
+      'netboot a machine at its next start and install it anew; what its disk holds is lost where force is set',
+    )
+    .argument('<ref>', REF)
+    .action(async (ref: string) => {
+      const answer = await (await tools.api()).call({ method: 'POST', path: `${pathOf(ref)}/reinstall`, json: {} });
+      tools.show(answer, () => `  ${style.good('✓')} ${printable(ref)} is installed anew at its next start\n`);
+    });
 
   machines
     .command('explain')

@@ -67,6 +67,38 @@ interface BootEventDetails {
   'image-untrusted': { readonly image: string; readonly channel?: string; readonly reason: string };
   'channel-promoted': ChannelMoved;
   'channel-rolled-back': ChannelMoved;
+  /** `image` is the digest of the OS image. */
+  'machine-booted': {
+    readonly image: string;
+    readonly source: 'network' | 'disk';
+    readonly slot?: string;
+    readonly slotState?: string;
+  };
+  'machine-installed': Readonly<Record<string, never>>;
+  'machine-reinstall': { readonly by: string };
+  /** An order that the machine works on; `detail` for refusals and failures. */
+  'order-progress': { readonly order: string; readonly phase: string; readonly detail?: string };
+  'slot-fallback': { readonly image: string; readonly reason: string };
+  /** It was sent to its disk and asks the network again: `seconds` later, for the `times`th time in a row. */
+  'disk-boot-failed': { readonly seconds: number; readonly times: number };
+  'rollout-created': {
+    readonly rollout: string;
+    readonly image: string;
+    readonly machines: number;
+    readonly by: string;
+  };
+  'rollout-state': {
+    readonly rollout: string;
+    readonly from: string;
+    readonly to: string;
+    readonly reason: string;
+    readonly by: string;
+  };
+  /** Wave from 1; `machines` have their turn with it. */
+  'rollout-wave': { readonly rollout: string; readonly wave: number; readonly machines: number };
+  'rollout-member': { readonly rollout: string; readonly from: string; readonly to: string; readonly reason: string };
+  'machine-pinned': { readonly pinned: boolean; readonly note: string; readonly by: string };
+  'fleet-frozen': { readonly freeze: string; readonly frozen: boolean; readonly note: string; readonly by: string };
   'channel-removed': ChannelMoved;
   'agent-message': { readonly level: 'info' | 'warn' | 'error'; readonly message: string };
   'server-started': { readonly version: string };
@@ -156,6 +188,33 @@ export function describeEvent(event: NewBootEvent): string {
       return `${event.details.image}@${event.details.channel} promoted to ${event.details.digest.slice(0, 19)} by ${event.details.by}: ${event.details.note}`;
     case 'channel-rolled-back':
       return `${event.details.image}@${event.details.channel} rolled back to ${event.details.digest.slice(0, 19)} by ${event.details.by}: ${event.details.note}`;
+    case 'machine-booted': {
+      const { image, source, slot, slotState } = event.details;
+      const place = slot === undefined ? source : `${source}, slot ${slot}${slotState === 'trial' ? ', on trial' : ''}`;
+      return `runs ${image.slice(0, 19)} from ${place}`;
+    }
+    case 'machine-installed':
+      return 'installed to its disk';
+    case 'machine-reinstall':
+      return `is to be installed anew (by ${event.details.by})`;
+    case 'order-progress':
+      return `${event.details.order}: ${event.details.phase}${event.details.detail === undefined ? '' : `: ${event.details.detail}`}`;
+    case 'slot-fallback':
+      return `fell back from ${event.details.image.slice(0, 19)}: ${event.details.reason}`;
+    case 'disk-boot-failed':
+      return `came back ${event.details.seconds} s after it was sent to its disk, ${event.details.times} times in a row`;
+    case 'rollout-created':
+      return `rollout ${event.details.rollout} of ${shortReference(event.details.image)} to ${event.details.machines} machines made by ${event.details.by}`;
+    case 'rollout-state':
+      return `rollout ${event.details.rollout}: ${event.details.from} → ${event.details.to}: ${event.details.reason} (by ${event.details.by})`;
+    case 'rollout-wave':
+      return `rollout ${event.details.rollout}: wave ${event.details.wave} begins, ${event.details.machines} machines have their turn`;
+    case 'rollout-member':
+      return `rollout ${event.details.rollout}: ${event.details.from} → ${event.details.to}: ${event.details.reason}`;
+    case 'machine-pinned':
+      return `${event.details.pinned ? 'pinned' : 'unpinned'} by ${event.details.by}: ${event.details.note}`;
+    case 'fleet-frozen':
+      return `freeze ${event.details.freeze} ${event.details.frozen ? 'begun' : 'lifted'} by ${event.details.by}: ${event.details.note}`;
     case 'channel-removed':
       return `${event.details.image}@${event.details.channel}, which pointed to ${event.details.digest.slice(0, 19)}, removed by ${event.details.by}: ${event.details.note}`;
     case 'agent-message':

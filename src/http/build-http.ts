@@ -26,6 +26,7 @@ import { imageRoutes, type ImageRouteParts } from './routes/images.ts';
 import { loaderRoutes, type LoaderRouteParts } from './routes/loaders.ts';
 import { machineRoutes, type MachineRouteParts } from './routes/machines.ts';
 import { registryRoutes, type RegistryRouteParts } from './routes/registry.ts';
+import { rolloutRoutes, type RolloutRouteParts } from './routes/rollouts.ts';
 import { statusRoutes, type StatusRouteParts } from './routes/status.ts';
 import { tokenRoutes, type TokenRouteParts } from './routes/tokens.ts';
 import { webRoutes, type WebRouteParts } from './routes/web.ts';
@@ -53,6 +54,7 @@ export type ApiHttpParts = SharedParts &
   ChannelRouteParts &
   LoaderRouteParts &
   RegistryRouteParts &
+  RolloutRouteParts &
   StatusRouteParts &
   WebRouteParts & {
     readonly kind: 'api';
@@ -122,6 +124,7 @@ function adminRoutes(app: HttpApp, parts: ApiHttpParts): void {
   eventRoutes(app, parts);
   imageRoutes(app, parts);
   channelRoutes(app, parts);
+  rolloutRoutes(app, parts);
   loaderRoutes(app, parts);
 }
 

@@ -5,9 +5,10 @@ import type { Clock, RandomSource } from '../clock.ts';
 import type { EventRecorder } from '../events/event-recorder.ts';
 import type { ImageCatalogue } from '../images/image-catalogue.ts';
 import { parseMacAddress, type MacAddress } from '../protocol/mac-address.ts';
-import { nextState, type Machine, type MachineId, type MachineTrigger } from './machine.ts';
+import { nextState, type Machine, type MachineId, type MachineTrigger, type RunningImage } from './machine.ts';
 import type { MachineStore } from './machine-store.ts';
 import type { Candidate } from './match-profile.ts';
+import type { Profile } from './profile.ts';
 import type { SightingRecorder } from './sighting-recorder.ts';
 import { factsOf, type MachineConfig, type ProfileService } from './profile-service.ts';
 
@@ -57,6 +58,10 @@ export interface MachineServiceParts {
   readonly sightings: SightingRecorder;
   readonly profiles: ProfileService;
   readonly events: EventRecorder;
+  /** NAME@DIGEST that a rollout gave a machine in the place of its profile's image. */
+  readonly assignedImage?: (machine: Machine) => string | undefined;
+  /** How often in a row a machine's disk did not boot. */
+  readonly diskFailures?: (machine: Machine) => number;
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly settings: { readonly unknownMachines: 'discover' | 'enroll'; readonly maxMachines: number };
@@ -68,6 +73,8 @@ export class MachineService {
   readonly #sightings: SightingRecorder;
   readonly #profiles: ProfileService;
   readonly #events: EventRecorder;
+  readonly #assignedImage: (machine: Machine) => string | undefined;
+  readonly #diskFailures: (machine: Machine) => number;
   readonly #clock: Clock;
   readonly #random: RandomSource;
   readonly #settings: MachineServiceParts['settings'];
@@ -78,6 +85,8 @@ export class MachineService {
     this.#sightings = parts.sightings;
     this.#profiles = parts.profiles;
     this.#events = parts.events;
+    this.#assignedImage = parts.assignedImage ?? (() => undefined);
+    this.#diskFailures = parts.diskFailures ?? (() => 0);
     this.#clock = parts.clock;
     this.#random = parts.random;
     this.#settings = parts.settings;
@@ -157,8 +166,9 @@ export class MachineService {
   /** What a machine on record shall do when it boots now. */
   async plan(machine: Machine): Promise<BootPlan> {
     const profile = this.#profiles.profileOf(machine);
-    const image = profile === undefined ? undefined : await this.#images.resolve(profile.boot.image);
-    return planBoot(machine, profile, image);
+    const assigned = this.#assignedImage(machine);
+    const image = profile === undefined ? undefined : await this.#images.resolve(assigned ?? profile.boot.image);
+    return planBoot(machine, profile, image, { assigned, diskFailures: this.#diskFailures(machine) });
   }
 
   /** Also for a MAC address that was never seen: what it would get. */
@@ -216,6 +226,46 @@ export class MachineService {
       configDigest: wanted.digest,
       hostname,
     }));
+  }
+
+  profileOf(machine: Machine): Profile | undefined {
+    return this.#profiles.profileOf(machine);
+  }
+
+  /** What the machine says that it runs: saved, and an event, where that is news. */
+  async runs(id: MachineId, said: Omit<RunningImage, 'since'>): Promise<Machine> {
+    const machine = await this.get(id);
+    if (isSameRun(machine.running, said) && (said.source === 'network' || machine.installedAt !== undefined))
+      return machine;
+    const now = this.#clock.now();
+    const installed = said.source === 'disk' ? { installedAt: machine.installedAt ?? now } : {};
+    const saved = await this.#change(id, (before) => ({ ...before, ...installed, running: { ...said, since: now } }));
+    const { image, source, slot, slotState } = said;
+    await this.#events.recordNow({
+      kind: 'machine-booted',
+      machineId: id,
+      details: { image, source, ...(slot !== undefined && { slot }), ...(slotState !== undefined && { slotState }) },
+    });
+    return saved;
+  }
+
+  /** Its disk is whole: from now on it is sent there. */
+  async installed(id: MachineId): Promise<Machine> {
+    const machine = await this.get(id);
+    if (machine.installedAt !== undefined) return machine;
+    const now = this.#clock.now();
+    const saved = await this.#change(id, (before) => ({ ...before, installedAt: before.installedAt ?? now }));
+    await this.#events.recordNow({ kind: 'machine-installed', machineId: id, details: {} });
+    return saved;
+  }
+
+  /** Forgets the installation: the machine netboots at its next start, and is installed anew. */
+  async reinstall(ref: string, by: string): Promise<MachineOutcome> {
+    const found = await this.resolve(ref);
+    if (found.kind === 'refused' || found.machine.installedAt === undefined) return found;
+    const machine = await this.#change(found.machine.id, ({ installedAt: _forgotten, ...before }) => before);
+    await this.#events.recordNow({ kind: 'machine-reinstall', machineId: machine.id, details: { by } });
+    return { kind: 'machine', machine };
   }
 
   /** A sign of life; the first one after the config was applied makes the machine active. */
@@ -326,4 +376,14 @@ function whyNotApplied(report: AgentReport, wanted: MachineConfig): string | und
 
 function suffix(detail: string | undefined): string {
   return detail === undefined || detail === '' ? '' : `: ${detail.slice(0, 300)}`;
+}
+
+function isSameRun(known: RunningImage | undefined, said: Omit<RunningImage, 'since'>): boolean {
+  return (
+    known?.bootId === said.bootId &&
+    known.image === said.image &&
+    known.source === said.source &&
+    known.slot === said.slot &&
+    known.slotState === said.slotState
+  );
 }

@@ -1,4 +1,5 @@
 // What Muster knows of a machine, and the one table of the states it can be in. Pure: no clock, no store.
+import type { Digest } from '../images/digest.ts';
 import type { MacAddress } from '../protocol/mac-address.ts';
 
 export type MachineId = string & { readonly __brand: 'MachineId' };
@@ -70,6 +71,21 @@ export interface HardwareFacts {
   readonly macs?: readonly string[];
 }
 
+/** What a machine says that it runs. */
+export interface RunningImage {
+  /** Of the OS image's manifest. */
+  readonly image: Digest;
+  readonly source: 'network' | 'disk';
+  readonly slot?: 'A' | 'B';
+  /** `trial`: it has yet to prove healthy, and falls back to the other slot by itself if it does not. */
+  readonly slotState?: 'good' | 'trial';
+  readonly version?: string;
+  /** Of this boot: another one is another boot. */
+  readonly bootId: string;
+  /** When it was first heard of in this state. */
+  readonly since: number;
+}
+
 /** A machine on record. Times are milliseconds since 1970 (UTC). */
 export interface Machine {
   readonly id: MachineId;
@@ -94,6 +110,10 @@ export interface Machine {
   readonly certificateSerial?: string;
   /** Digest of the cloud-config it reported as applied. */
   readonly configDigest?: string;
+  /** Saved when it changes, not with each heartbeat. */
+  readonly running?: RunningImage;
+  /** When it was installed to its disk; absent for a machine that runs from RAM. */
+  readonly installedAt?: number;
   readonly createdAt: number;
   readonly lastSeenAt: number;
   /** Grows by one with each save; a save with a stale version is refused. */

@@ -44,6 +44,11 @@ export async function loadSettings(source: SettingsSource): Promise<LoadedSettin
       dataDirectory: absolute(settings.dataDirectory),
       profilesDirectory: absolute(settings.profilesDirectory),
       cloudConfigDirectory: absolute(settings.cloudConfigDirectory),
+      upgrades: Object.freeze({
+        ...settings.upgrades,
+        releaseKeys: Object.freeze(settings.upgrades.releaseKeys.map(absolute)),
+        operatorKeys: Object.freeze(settings.upgrades.operatorKeys.map(absolute)),
+      }),
       images: Object.freeze({
         ...settings.images,
         keys: Object.freeze(settings.images.keys.map(absolute)),

@@ -6,6 +6,7 @@ import type { ChannelStore } from '../images/channels/channel-store.ts';
 import type { ConversionStore } from '../images/conversion/conversion-store.ts';
 import type { RegistryStore } from '../images/registry/registry-store.ts';
 import type { MachineStore } from '../machines/machine-store.ts';
+import type { RolloutStore } from '../rollouts/rollout-store.ts';
 
 export interface Stores {
   readonly machines: MachineStore;
@@ -15,4 +16,5 @@ export interface Stores {
   readonly conversions: ConversionStore;
   readonly registry: RegistryStore;
   readonly channels: ChannelStore;
+  readonly rollouts: RolloutStore;
 }

@@ -41,6 +41,8 @@ export interface AgentRun {
 export class AgentLab {
   readonly directory = mkdtempSync(join(tmpdir(), 'muster-agent-'));
   readonly requests: AgentRequest[] = [];
+  /** More words of the kernel command line. */
+  kernelWords = '';
   readonly #scripts = new Map<string, Script>();
   readonly #runs: AgentRun[] = [];
   #server: Server | undefined;
@@ -155,7 +157,10 @@ export class AgentLab {
 
   /** Starts the agent as the image does, with delays of milliseconds. */
   startAgent(environment: Readonly<Record<string, string>> = {}, pin = sha256(this.read('ca.pem'))): AgentRun {
-    this.write('cmdline', `quiet muster.url=https://127.0.0.1:${this.#port} muster.ca=sha256:${pin} root=live:x\n`);
+    this.write(
+      'cmdline',
+      `quiet muster.url=https://127.0.0.1:${this.#port} muster.ca=sha256:${pin} root=live:x ${this.kernelWords}\n`,
+    );
     const child = spawn(AGENT, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
@@ -164,6 +169,10 @@ export class AgentLab {
         MUSTER_TOKEN_FILE: this.path('token'),
         MUSTER_CMDLINE: this.path('cmdline'),
         MUSTER_SYS: this.path('sys'),
+        MUSTER_OEM: this.path('oem'),
+        MUSTER_RUN: this.path('run'),
+        MUSTER_BOOT_FOLDER: this.path('boot'),
+        MUSTER_REBOOT: `touch ${this.path('restarted')}`,
         MUSTER_CLOUD_INIT: this.path('cloud-init'),
         MUSTER_CLOUD_INIT_RUN: this.path('run-cloud-init'),
         MUSTER_CLOUD_INIT_DATA: this.path('user-data.txt'),

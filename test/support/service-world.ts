@@ -2,6 +2,7 @@
 // test can play a machine's way without sockets.
 import { createHash } from 'node:crypto';
 import { BootService, type StoredLoader } from '../../src/boot-sessions/boot-service.ts';
+import { DiskBootWatch } from '../../src/boot-sessions/disk-boot-watch.ts';
 import { BootSessionService } from '../../src/boot-sessions/boot-session-service.ts';
 import type { CloudConfig } from '../../src/cloud-config/cloud-config.ts';
 import type { RandomSource, Sha256 } from '../../src/clock.ts';
@@ -59,9 +60,11 @@ export function aServiceWorld(
   const onFailure = (error: unknown) => failures.push(error);
   const sightings = new SightingRecorder({ store: stores.machines, ...{ clock, scheduler, onFailure } });
   const images = new FakeCatalogue();
+  const diskBoots = new DiskBootWatch(clock);
   const machines = new MachineService({
     store: stores.machines,
     ...{ images, sightings, profiles, events, clock, random },
+    diskFailures: (machine) => diskBoots.failuresOf(machine),
     settings: { unknownMachines: options.unknownMachines ?? 'discover', maxMachines: options.maxMachines ?? 100 },
   });
   const sessions = new BootSessionService({
@@ -72,7 +75,11 @@ export function aServiceWorld(
   const minted: string[] = [];
   const loader: StoredLoader = { name: 'ipxe.efi', digest: aDigest('e'), sizeBytes: 1000 };
   const boot = new BootService({
-    ...{ sessions, machines, images, events },
+    ...{ sessions, machines, images, events, diskBoots },
+    withImage: async (_reference, use) => {
+      await use();
+      return true;
+    },
     loaders: new Map([[loader.name, loader]]),
     mintTokenInitrd: (session) => {
       minted.push(session.id);

@@ -7,6 +7,7 @@ import { MemoryEnrollmentStore } from './memory-enrollment-store.ts';
 import { MemoryEventLog } from './memory-event-log.ts';
 import { MemoryMachineStore } from './memory-machine-store.ts';
 import { MemoryRegistryStore } from './memory-registry-store.ts';
+import { MemoryRolloutStore } from './memory-rollout-store.ts';
 
 export function createMemoryStores(): Stores {
   const machines = new MemoryMachineStore();
@@ -18,5 +19,6 @@ export function createMemoryStores(): Stores {
     conversions: new MemoryConversionStore(),
     registry: new MemoryRegistryStore(),
     channels: new MemoryChannelStore(),
+    rollouts: new MemoryRolloutStore(),
   };
 }

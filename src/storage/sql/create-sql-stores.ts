@@ -8,6 +8,7 @@ import { SqlEnrollmentStore } from './sql-enrollment-store.ts';
 import { SqlEventLog } from './sql-event-log.ts';
 import { SqlMachineStore } from './sql-machine-store.ts';
 import { SqlRegistryStore } from './sql-registry-store.ts';
+import { SqlRolloutStore } from './sql-rollout-store.ts';
 
 export type { Stores } from '../stores.ts';
 
@@ -20,5 +21,6 @@ export function createSqlStores(database: Database): Stores {
     conversions: new SqlConversionStore(database),
     registry: new SqlRegistryStore(database),
     channels: new SqlChannelStore(database),
+    rollouts: new SqlRolloutStore(database),
   };
 }

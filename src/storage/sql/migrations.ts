@@ -18,6 +18,7 @@ const MIGRATIONS: readonly Migration[] = [
   { name: 'registry', up: createRegistry },
   { name: 'channels', up: createChannels },
   { name: 'conversions', up: createConversions },
+  { name: 'rollouts', up: createRollouts },
 ];
 
 /** Runs the steps that are missing. AppError 'storage-failure' where the database knows steps that this program does not. */
@@ -307,4 +308,42 @@ async function createConversions({ schema }: Database): Promise<void> {
     .execute();
   await schema.createIndex('conversions_by_state').on('conversions').columns(['state', 'queued_at']).execute();
   await schema.createIndex('conversions_by_digest').on('conversions').column('digest').execute();
+}
+
+async function createRollouts({ schema }: Database): Promise<void> {
+  await schema.alterTable('machines').addColumn('running', 'text').execute();
+  await schema.alterTable('machines').addColumn('installed_at', 'bigint').execute();
+  await schema
+    .createTable('rollouts')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('created_at', 'bigint', (column) => column.notNull())
+    .addColumn('version', 'integer', (column) => column.notNull())
+    .addColumn('document', 'text', (column) => column.notNull())
+    .execute();
+  await schema.createIndex('rollouts_by_state').on('rollouts').columns(['state', 'created_at']).execute();
+  await schema
+    .createTable('rollout_members')
+    .addColumn('rollout_id', 'text', (column) => column.notNull())
+    .addColumn('machine_id', 'text', (column) => column.notNull())
+    .addColumn('place', 'integer', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('document', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('rollout_members_key', ['rollout_id', 'machine_id'])
+    .execute();
+  await schema.createIndex('rollout_members_by_machine').on('rollout_members').column('machine_id').execute();
+  await schema.createIndex('rollout_members_by_state').on('rollout_members').column('state').execute();
+  await schema
+    .createTable('rollout_pins')
+    .addColumn('machine_id', 'text', (column) => column.primaryKey())
+    .addColumn('note', 'text', (column) => column.notNull())
+    .addColumn('by', 'text', (column) => column.notNull())
+    .addColumn('at', 'bigint', (column) => column.notNull())
+    .execute();
+  await schema
+    .createTable('rollout_freezes')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('ends_at', 'bigint', (column) => column.notNull())
+    .addColumn('document', 'text', (column) => column.notNull())
+    .execute();
 }

@@ -7,8 +7,10 @@ import type { ChannelMove } from '../../images/channels/channel.ts';
 import type { Digest } from '../../images/digest.ts';
 import type { BootImage } from '../../images/boot-image.ts';
 import type { Conversion, RefusalCode } from '../../images/conversion/conversion.ts';
-import type { HardwareFacts, MachineId, MachineState } from '../../machines/machine.ts';
+import type { HardwareFacts, MachineId, MachineState, RunningImage } from '../../machines/machine.ts';
 import type { MacAddress } from '../../protocol/mac-address.ts';
+import type { Member, MemberState, Rollout, RolloutId, RolloutState } from '../../rollouts/rollout.ts';
+import type { Freeze, Pin } from '../../rollouts/rollout-store.ts';
 import type { Json } from './row-values.ts';
 
 /** An open database. `destroy()` closes it. */
@@ -48,6 +50,16 @@ export interface Tables {
   readonly registryTags: { readonly repository: string; readonly tag: string; readonly digest: Digest };
   readonly registryBlobs: { readonly repository: string; readonly digest: Digest; readonly linkedAt: number };
   readonly channelMoves: ChannelMoveRow;
+  readonly rollouts: {
+    readonly id: RolloutId;
+    readonly state: RolloutState;
+    readonly createdAt: number;
+    readonly version: number;
+    readonly document: Json<Rollout>;
+  };
+  readonly rolloutMembers: RolloutMemberRow;
+  readonly rolloutPins: Pin;
+  readonly rolloutFreezes: { readonly id: string; readonly endsAt: number; readonly document: Json<Freeze> };
 }
 
 export interface MachineRow {
@@ -67,12 +79,22 @@ export interface MachineRow {
   readonly address: string | null;
   readonly certificateSerial: string | null;
   readonly configDigest: string | null;
+  readonly running: Json<RunningImage> | null;
+  readonly installedAt: number | null;
   readonly createdAt: number;
   readonly lastSeenAt: number;
   readonly version: number;
 }
 
 /** `event` is the record; the other columns repeat what it is looked up by. */
+export interface RolloutMemberRow {
+  readonly rolloutId: RolloutId;
+  readonly machineId: MachineId;
+  readonly place: number;
+  readonly state: MemberState;
+  readonly document: Json<Member>;
+}
+
 export interface EventRow {
   readonly seq: number;
   readonly at: number;

@@ -122,8 +122,10 @@ async function findByMac(database: Database, mac: MacAddress): Promise<Machine |
 }
 
 function machineOf(row: MachineRow): Machine {
+  const { running, ...rest } = row;
   return {
-    ...withoutNulls(row),
+    ...withoutNulls(rest),
+    ...(running !== null && { running: decodeJson(running) }),
     macs: decodeJson(row.macs),
     labels: decodeJson(row.labels),
     facts: decodeJson(row.facts),
@@ -149,6 +151,8 @@ function rowOf(machine: Machine): MachineRow {
     address: machine.address ?? null,
     certificateSerial: machine.certificateSerial ?? null,
     configDigest: machine.configDigest ?? null,
+    running: machine.running === undefined ? null : encodeJson(machine.running),
+    installedAt: machine.installedAt ?? null,
     createdAt: machine.createdAt,
     lastSeenAt: machine.lastSeenAt,
     version: machine.version,

@@ -146,6 +146,6 @@ describe('renderWait and renderLocalDisk', () => {
 
   it('tells a BIOS its disk and lets UEFI go on with its boot order', () => {
     expect(renderLocalDisk({ reason: 'active' })).toContain('sanboot --no-describe --drive 0x80');
-    expect(renderLocalDisk({ reason: 'active' })).toContain('exit 0');
+    expect(renderLocalDisk({ reason: 'active' })).toContain('exit 1');
   });
 });

@@ -10,7 +10,9 @@ import { buildHttp, type ApiHttpParts } from '../../../src/http/build-http.ts';
 import { EventStreams } from '../../../src/http/event-streams.ts';
 import { WebSessions } from '../../../src/http/web-sessions.ts';
 import { ChannelService } from '../../../src/images/channels/channel-service.ts';
+import { AppError } from '../../../src/errors.ts';
 import { RegistryService } from '../../../src/images/registry/registry-service.ts';
+import { RolloutService } from '../../../src/rollouts/rollout-service.ts';
 import { StoredSignatures } from '../../../src/images/trust/signature-stored-source.ts';
 import { SignatureTrust } from '../../../src/images/trust/signature-trust.ts';
 import { AgentService } from '../../../src/machines/agent-service.ts';
@@ -20,6 +22,7 @@ import { MemoryBlobStore } from '../../../src/storage/memory/memory-blob-store.t
 import { MemoryRegistryStore } from '../../../src/storage/memory/memory-registry-store.ts';
 import { MemoryUploadStore } from '../../../src/storage/memory/memory-upload-store.ts';
 import { aDigest, aToken } from '../../support/domain-builders.ts';
+import { aSpec } from '../../support/rollout-builders.ts';
 import { aServiceWorld, countingRandom } from '../../support/service-world.ts';
 
 export const ADMIN_TOKEN = 'the-admin-token-of-this-test';
@@ -136,6 +139,21 @@ export function anHttpWorld(overrides: Partial<ApiHttpParts> = {}) {
     ...{ registry: stores.registry, collection: registry, trust: signatureTrust, events, clock },
     store: stores.channels,
   });
+  const rollouts = new RolloutService({
+    ...{ events, clock, scheduler },
+    store: stores.rollouts,
+    machines: stores.machines,
+    random: countingRandom(),
+    imageOf: (reference) =>
+      reference === 'fleet/os:2'
+        ? Promise.resolve(aSpec().image)
+        : Promise.reject(new AppError('invalid-request', `image: there is no ${reference}.`)),
+    operatorKeys: [],
+    onFailure: (error) => {
+      logger.error({ err: error }, 'a rollout failed');
+    },
+    settings: { tickMilliseconds: 1000, offlineSeconds: 180, allowUnsigned: true, maxMachines: 100 },
+  });
   const shared = {
     ...{ logger, clock, scheduler, blobs },
     bootService: boot,
@@ -149,12 +167,18 @@ export function anHttpWorld(overrides: Partial<ApiHttpParts> = {}) {
     tls: { key: [], cert: [], ca: [] },
     adminAuth: { verifyAdminToken: (token) => token === ADMIN_TOKEN, sessions },
     machineService: machines,
-    agentService: new AgentService({ machines, events, settings: { heartbeatSeconds: 30 } }),
+    agentService: new AgentService({
+      ...{ machines, events },
+      orders: { idFor: () => undefined, render: () => Promise.resolve(undefined) },
+      rollouts: rollouts.loop,
+      diskBoots: { heard: () => undefined },
+      settings: { heartbeatSeconds: 30 },
+    }),
     enrollmentService: enrollment,
     machineStore: stores.machines,
     eventLog: stores.events,
     eventStreams: new EventStreams({ log: stores.events, recorder: events, scheduler }),
-    ...{ images, channels, signatureTrust },
+    ...{ images, channels, signatureTrust, rollouts },
     loaders: {
       list: () =>
         Promise.resolve([

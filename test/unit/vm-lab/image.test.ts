@@ -44,6 +44,7 @@ beforeEach(() => {
   put('vm-lab/image/files/etc/motd', 'hello');
   put('boot-assets/agent/muster-agent', 'agent');
   put('boot-assets/agent/README.md', 'words');
+  put('boot-assets/dracut/README.md', 'words');
 });
 afterEach(() => {
   rmSync(project, { recursive: true });
