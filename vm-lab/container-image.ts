@@ -8,8 +8,11 @@ import { z } from 'zod';
 import { digestOf, removeOld, runRecipe } from './image-cache.ts';
 import type { LabImage } from './image.ts';
 
-/** `1` has two layers, `2` has both of them and a small one of its own. */
-export type ContainerTag = '1' | '2';
+/**
+ * `1` has two layers, `2` has both of them and a small one of its own. `3` has an initrd that panics, `4` a health probe that
+ * fails. Each calls itself by its number: 1.0 to 4.0.
+ */
+export type ContainerTag = '1' | '2' | '3' | '4';
 
 export interface Descriptor {
   readonly mediaType: string;

@@ -21,16 +21,28 @@ export interface FleetFiles {
   proofOf(machine: VirtualMachine): string;
 }
 
-export function writeFleetFiles(run: RunFolder, machines: readonly VirtualMachine[], image: string): FleetFiles {
+export interface FleetOptions {
+  /** Of the profiles: machines are installed to their disk. */
+  readonly install?: object;
+  /** More commands for each boot, after which the proof is given. */
+  readonly commands?: readonly string[];
+}
+
+export function writeFleetFiles(
+  run: RunFolder,
+  machines: readonly VirtualMachine[],
+  image: string,
+  { install, commands = [] }: FleetOptions = {},
+): FleetFiles {
   const profilesDirectory = run.file('profiles');
   const cloudConfigDirectory = run.file('cloud-config');
   const privateKeyFile = run.file('ssh-key');
   for (const folder of [profilesDirectory, cloudConfigDirectory]) mkdirSync(folder, { recursive: true });
   const key = createSshKey(`lab-${run.runId}`);
   writeFileSync(privateKeyFile, key.privateKey, { mode: 0o600 });
-  writeYaml(join(cloudConfigDirectory, 'lab-all.yaml'), sharedConfig(key.publicKey));
+  writeYaml(join(cloudConfigDirectory, 'lab-all.yaml'), sharedConfig(key.publicKey, commands));
   for (const machine of machines) {
-    writeYaml(join(profilesDirectory, `${machine.name}.yaml`), profileOf(machine, image));
+    writeYaml(join(profilesDirectory, `${machine.name}.yaml`), profileOf(machine, image, install));
     writeYaml(join(cloudConfigDirectory, `${machine.name}.yaml`), configOf(machine));
   }
   return {
@@ -42,18 +54,19 @@ export function writeFleetFiles(run: RunFolder, machines: readonly VirtualMachin
   };
 }
 
-function profileOf(machine: VirtualMachine, image: string): object {
+function profileOf(machine: VirtualMachine, image: string, install: object | undefined): object {
   return {
     name: machine.name,
     match: { mac: machine.mac },
     hostname: machine.name,
     boot: { image, commandLine: ['console=ttyS0', 'mitigations=off'] },
     cloudConfig: ['lab-all', machine.name],
+    ...(install !== undefined && { install }),
   };
 }
 
 /** The command is the proof as well: the machine reads back what the other modules did, and says so on its console. */
-function sharedConfig(publicKey: string): object {
+function sharedConfig(publicKey: string, commands: readonly string[]): object {
   const values = {
     host: '$(hostname)',
     user: `$(id -un ${LAB_USER})`,
@@ -72,7 +85,7 @@ function sharedConfig(publicKey: string): object {
         ssh_authorized_keys: [publicKey],
       },
     ],
-    runcmd: [`echo "${proofLine(values)}" >/dev/console`],
+    runcmd: [...commands, `echo "${proofLine(values)}" >/dev/console`],
   };
 }
 

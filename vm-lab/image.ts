@@ -84,7 +84,8 @@ function missingForBuild(): readonly string[] {
 
 /** The base depends on the packages alone, so that a change of the agent does not build it anew. */
 async function recipeDigests(project: string): Promise<{ base: string; image: string }> {
-  const base = await digestOf(project, ['vm-lab/image/base.sh', 'vm-lab/image/packages.txt']);
+  const dracut = await filesUnder(project, 'boot-assets/dracut');
+  const base = await digestOf(project, ['vm-lab/image/base.sh', 'vm-lab/image/packages.txt', ...dracut]);
   const configuration = await filesUnder(project, 'vm-lab/image/files');
   const agent = await filesUnder(project, 'boot-assets/agent');
   const layer = await digestOf(project, ['vm-lab/image/layer.sh', ...configuration, ...agent]);

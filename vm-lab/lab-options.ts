@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { FIRMWARE_KINDS, type FirmwareKind } from './qemu-arguments.ts';
 
-const SCENARIO_NAMES = ['join-fleet', 'kill-server', 'registry-boot'] as const;
+const SCENARIO_NAMES = ['join-fleet', 'kill-server', 'registry-boot', 'upgrade'] as const;
 type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
 export type LabRequest =
@@ -23,6 +23,7 @@ export const LAB_USAGE = `Boots virtual machines through the whole way, from fir
 Scenarios
   join-fleet    (the default) SeaBIOS + iPXE ROM, OVMF PXE and OVMF HTTP Boot, all at once
   kill-server   the server is killed and restarted while a machine joins
+  upgrade       machines are installed to their disks and led from image to image, over bad ones too
   registry-boot a container image is pushed by skopeo, a machine boots from it, and it is pulled back
 
 Options
@@ -66,6 +67,11 @@ function withFirmwares(scenario: ScenarioName, named: readonly string[], keep: b
   switch (scenario) {
     case 'join-fleet':
       return { kind: 'run', scenario, firmwares: chosen.length === 0 ? FIRMWARE_KINDS : chosen, keep };
+    case 'upgrade':
+      return {
+        ...{ kind: 'run', scenario, keep },
+        firmwares: chosen.length === 0 ? ['ovmf-pxe', 'ovmf-pxe', 'ovmf-pxe'] : chosen,
+      };
     case 'kill-server':
     case 'registry-boot':
       if (chosen.length > 1) return wrong(`${scenario} boots one machine: give --firmware once`);

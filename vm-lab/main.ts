@@ -12,6 +12,7 @@ import { renderAccess, renderOutcome } from './report.ts';
 import { listRuns, RunFolder, sweepStaleRuns } from './run-folder.ts';
 import { joinFleet } from './scenarios/join-fleet.ts';
 import { killServer } from './scenarios/kill-server.ts';
+import { upgrade } from './scenarios/upgrade.ts';
 import { registryBoot } from './scenarios/registry-boot.ts';
 import { holds, type Lab, type ScenarioOutcome } from './scenarios/scenario.ts';
 
@@ -93,7 +94,10 @@ function listenForInterruption(): AbortSignal {
 }
 
 function missingFor({ scenario, firmwares }: RunRequest): readonly string[] {
-  return [...missingForMachines(firmwares), ...(scenario === 'registry-boot' ? missingForContainerImage() : [])];
+  return [
+    ...missingForMachines(firmwares),
+    ...(scenario === 'registry-boot' || scenario === 'upgrade' ? missingForContainerImage() : []),
+  ];
 }
 
 async function carryOut(request: RunRequest, lab: Lab, image: LabImage): Promise<ScenarioOutcome> {
@@ -108,6 +112,12 @@ async function carryOut(request: RunRequest, lab: Lab, image: LabImage): Promise
         lab.view.note(progress);
       });
       return registryBoot(lab, { firmware, layout });
+    }
+    case 'upgrade': {
+      const layout = await ensureContainerLayout(image, (progress) => {
+        lab.view.note(progress);
+      });
+      return upgrade(lab, { firmwares: request.firmwares, layout, brief: request.firmwares.length === 1 });
     }
   }
 }

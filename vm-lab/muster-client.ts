@@ -22,6 +22,17 @@ const machineSchema = z.looseObject({
   image: z.string().optional(),
   certificateSerial: z.string().optional(),
   configDigest: z.string().optional(),
+  installedAt: z.number().optional(),
+  running: z
+    .looseObject({
+      image: z.string(),
+      source: z.string(),
+      slot: z.string().optional(),
+      slotState: z.string().optional(),
+      version: z.string().optional(),
+      bootId: z.string(),
+    })
+    .optional(),
   facts: z.looseObject({ serial: z.string().optional(), uuid: z.string().optional() }),
 });
 const imageSchema = z.looseObject({
@@ -99,7 +110,8 @@ export class MusterClient {
     }
   }
 
-  private async ask(...words: readonly string[]): Promise<unknown> {
+  /** Any command, as a person would type it; gives its JSON answer. */
+  async ask(...words: readonly string[]): Promise<unknown> {
     const child = this.spawn([...words, '--json'], AbortSignal.timeout(COMMAND_LIMIT_SECONDS * 1_000));
     const [answer, errors, exitCode] = await Promise.all([
       readAll(child.stdout),

@@ -36,6 +36,8 @@ export interface MusterOptions {
   readonly profilesDirectory: string;
   readonly cloudConfigDirectory: string;
   readonly unknownMachines: 'discover' | 'enroll';
+  /** The section of that name. */
+  readonly upgrades?: object;
 }
 
 export class MusterProcess {
@@ -161,6 +163,7 @@ function settingsFor(options: MusterOptions, dataDirectory: string): object {
     agent: { heartbeatSeconds: 3 },
     // The page can be reached from outside the namespace through the lab's forwarder.
     api: { names: ['localhost', '127.0.0.1'] },
+    ...(options.upgrades !== undefined && { upgrades: options.upgrades }),
     profilesDirectory: options.profilesDirectory,
     cloudConfigDirectory: options.cloudConfigDirectory,
     log: { level: 'debug', format: 'json' },

@@ -19,6 +19,8 @@ export interface MachineHardware {
   readonly uuid: string;
   readonly serial: string;
   readonly memoryMebibytes: number;
+  /** Of its empty disk; absent for a machine without one. */
+  readonly diskGibibytes?: number;
 }
 
 export interface MachineFiles {
@@ -27,6 +29,8 @@ export interface MachineFiles {
   /** A writable copy of OVMF_VARS_4M.fd; unused with BIOS. */
   readonly variables: string;
   readonly tap: string;
+  /** Raw and sparse; unused without a disk. */
+  readonly disk: string;
 }
 
 export function qemuArguments(machine: MachineHardware, files: MachineFiles): readonly string[] {
@@ -41,12 +45,24 @@ export function qemuArguments(machine: MachineHardware, files: MachineFiles): re
     ...['-uuid', machine.uuid],
     ...['-smbios', `type=1,manufacturer=Muster,product=VM lab,serial=${machine.serial}`],
     ...['-device', 'virtio-rng-pci'],
-    ...['-serial', `file:${files.console}`],
+    // What it said before its power was cut stays.
+    ...['-chardev', `file,id=console,path=${files.console},append=on`, '-serial', 'chardev:console'],
     ...['-qmp', `unix:${files.qmpSocket},server=on,wait=off`],
     ...['-netdev', `tap,id=n0,ifname=${files.tap},script=no,downscript=no`],
     // An empty romfile leaves the network card to EDK2's own stack; otherwise the iPXE option ROM loads.
-    ...['-device', `virtio-net-pci,netdev=n0,mac=${machine.mac}${bios ? '' : ',romfile='}`],
+    // A BIOS is told to try the network first. UEFI firmware keeps its own order, which an installation changes.
+    ...['-device', `virtio-net-pci,netdev=n0,mac=${machine.mac}${bios ? ',bootindex=1' : ',romfile='}`],
+    ...(machine.diskGibibytes === undefined ? [] : diskArguments(machine, files.disk)),
     ...firmwareArguments(machine.firmware, files),
+  ];
+}
+
+function diskArguments({ serial, firmware }: MachineHardware, file: string): readonly string[] {
+  const bootIndex = firmware === 'bios-ipxe' ? ',bootindex=2' : '';
+  return [
+    ...['-drive', `if=none,id=disk0,format=raw,file=${file}`],
+    // virtio cuts serials at 20 characters.
+    ...['-device', `virtio-blk-pci,drive=disk0,serial=${serial.slice(0, 20)}${bootIndex}`],
   ];
 }
 
@@ -62,7 +78,7 @@ function firmwareArguments(firmware: FirmwareKind, files: MachineFiles): readonl
   ];
   switch (firmware) {
     case 'bios-ipxe':
-      return ['-boot', 'n'];
+      return [];
     case 'ovmf-pxe':
       return [...flash, ...without('IPv6PXE')];
     case 'ovmf-http':

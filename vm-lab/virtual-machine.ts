@@ -1,10 +1,10 @@
 // One machine of the lab: a QEMU process on a tap of the lab's bridge, with its console in a file and its power button on a
 // QMP socket. Knows firmware and power, nothing of Muster.
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { consoleTail, judgeConsole, type ConsoleVerdict } from './console-watch.ts';
 import type { LabNetwork, LabProcess } from './lab-network.ts';
-import { isRunning, waitForExit } from './process-identity.ts';
+import { isRunning, signalProcess, waitForExit } from './process-identity.ts';
 import { sendQmpCommand } from './qmp-client.ts';
 import { OVMF_VARIABLES, qemuArguments, type FirmwareKind, type MachineHardware } from './qemu-arguments.ts';
 
@@ -18,6 +18,7 @@ export interface MachineOptions {
   readonly firmware: FirmwareKind;
   readonly memoryMebibytes?: number;
   readonly silenceLimitSeconds?: number;
+  readonly diskGibibytes?: number;
 }
 
 export class VirtualMachine {
@@ -47,7 +48,13 @@ export class VirtualMachine {
   powerOn(): void {
     if (this.running !== undefined) throw new Error(`${this.name} is already on`);
     const tap = this.network.addTap();
-    const files = { console: this.consoleFile, qmpSocket: this.qmpSocket, variables: this.variables, tap };
+    const { disk, consoleFile, qmpSocket, variables } = this;
+    const files = { console: consoleFile, qmpSocket, variables, tap, disk };
+    const { diskGibibytes } = this.hardware;
+    if (diskGibibytes !== undefined && !existsSync(disk)) {
+      writeFileSync(disk, '');
+      truncateSync(disk, diskGibibytes * 1024 ** 3);
+    }
     if (this.hardware.firmware !== 'bios-ipxe' && !existsSync(this.variables))
       copyFileSync(OVMF_VARIABLES, this.variables);
     const qemu = this.network.start({
@@ -75,6 +82,16 @@ export class VirtualMachine {
       await sendQmpCommand(this.qmpSocket, 'quit').catch(() => undefined);
       if (!(await waitForExit(running.qemu.identity, QUIT_MILLISECONDS))) await running.qemu.stop();
     }
+    this.network.removeTap(running.tap);
+  }
+
+  /** The power fails: nothing in the machine gets to run after it. Disk and firmware's variables stay as they are. */
+  async cutPower(): Promise<void> {
+    const running = this.running;
+    if (running === undefined) return;
+    this.running = undefined;
+    signalProcess(running.qemu.identity, 'SIGKILL');
+    await waitForExit(running.qemu.identity, QUIT_MILLISECONDS);
     this.network.removeTap(running.tap);
   }
 
@@ -108,6 +125,10 @@ export class VirtualMachine {
     return this.network.run.file(`${this.name}.qmp`);
   }
 
+  private get disk(): string {
+    return this.network.run.file(`${this.name}.disk`);
+  }
+
   private get variables(): string {
     return this.network.run.file(`${this.name}.vars.fd`);
   }
@@ -124,5 +145,6 @@ function describeHardware(runId: string, options: MachineOptions): MachineHardwa
     uuid: `${bytes.slice(8, 16)}-${bytes.slice(16, 20)}-4${bytes.slice(21, 24)}-a${bytes.slice(25, 28)}-${bytes.slice(28, 40)}`,
     serial: `LAB-${runId}-${options.name}`,
     memoryMebibytes: options.memoryMebibytes ?? DEFAULT_MEMORY_MEBIBYTES,
+    ...(options.diskGibibytes !== undefined && { diskGibibytes: options.diskGibibytes }),
   };
 }

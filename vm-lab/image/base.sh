@@ -54,12 +54,13 @@ build_initrd() {
   drivers="$drivers nvme ahci sd_mod sr_mod squashfs loop overlay iso9660 ext4 vfat dm_mod"
   # dracut 059 makes these folders only after sysroot.mount has failed for want of them, and then mounts by hand.
   printf 'd /run/%s 0755 root root -\n' overlayfs ovlwork >"$1/tmp/overlay.conf"
+  cp -R "$here/../../boot-assets/dracut/90muster" "$1/usr/lib/dracut/modules.d/"
   chroot "$1" dracut --force --no-hostonly --no-hostonly-cmdline --zstd \
-    --add 'dmsquash-live livenet overlayfs network-legacy' \
+    --add 'dmsquash-live livenet overlayfs network-legacy muster' \
     --omit 'systemd-networkd network-manager connman iscsi nbd nfs cifs fcoe fcoe-uefi lunmask multipath mdraid lvm crypt btrfs plymouth i18n bluetooth' \
     --install sha256sum --include /tmp/overlay.conf /usr/lib/tmpfiles.d/live-overlay.conf --drivers "$drivers" --kver "$2" /boot/initrd.img
   chroot "$1" lsinitrd /boot/initrd.img >"$1/tmp/initrd.list"
-  for need in systemd-tmpfiles-setup.service bin/systemd-tmpfiles live-overlay.conf bin/curl bin/sha256sum sbin/dhclient virtio_net.ko squashfs.ko; do
+  for need in systemd-tmpfiles-setup.service bin/systemd-tmpfiles live-overlay.conf bin/curl bin/sha256sum sbin/dhclient virtio_net.ko squashfs.ko softdog.ko muster-watchdog.service; do
     grep -q "$need" "$1/tmp/initrd.list" || {
       say "the initrd lacks $need"
       return 1

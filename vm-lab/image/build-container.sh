@@ -73,6 +73,11 @@ add_agent_layer() {
   rm -rf -- "$work/bundle"
 }
 
+# name_version TAG: what people and rollouts compare.
+name_version() {
+  umoci config --no-history --image "$work/layout:$1" --config.label "org.opencontainers.image.version=$1.0"
+}
+
 add_second_tag() {
   say 'second tag: one small layer'
   printf 'release 2\n' >"$work/release"
@@ -81,11 +86,43 @@ add_second_tag() {
     "$work/release" /etc/lab-release
 }
 
+# An image that cannot come up: the kernel panics while its initrd runs. The hook comes behind the initrd, as a second archive.
+add_panicking_tag() {
+  say 'third tag: panics in its initrd'
+  hook=$work/panic/usr/lib/dracut/hooks/cmdline
+  mkdir -p "$hook"
+  printf '#!/bin/sh\necho c >/proc/sysrq-trigger\n' >"$hook/00-panic.sh"
+  chmod 755 "$hook/00-panic.sh"
+  find "$work/panic" -exec touch -h -r "$base/vmlinuz" {} +
+  version=$(basename "$(find "$base/rootfs/lib/modules" -mindepth 1 -maxdepth 1 -type d)")
+  {
+    cat "$base/initrd.img"
+    head -c "$(((4 - $(stat -c %s "$base/initrd.img") % 4) % 4))" /dev/zero
+    (cd "$work/panic" && find . | LC_ALL=C sort | cpio --quiet --reproducible -o -H newc -R 0:0)
+  } >"$work/initrd"
+  touch -r "$base/vmlinuz" "$work/initrd"
+  umoci insert --image "$work/layout:1" --tag 3 --history.created "$(base_time)" --history.created_by 'panics' \
+    "$work/initrd" "/boot/initrd.img-$version"
+}
+
+# An image that comes up, and says of itself that it is ill.
+add_ill_tag() {
+  say 'fourth tag: its health probe fails'
+  printf '#!/bin/sh\necho "the lab wants this release to fail"\nexit 1\n' >"$work/probe"
+  chmod 755 "$work/probe"
+  touch -r "$base/vmlinuz" "$work/probe"
+  umoci insert --image "$work/layout:1" --tag 4 --history.created "$(base_time)" --history.created_by 'ill' \
+    "$work/probe" /usr/lib/muster/health.d/50-lab
+}
+
 if [ ! -d "$layout" ]; then
   work=$(mktemp -d "$layout.tmp.XXXXXX")
   add_base_layer
   add_agent_layer
   add_second_tag
+  add_panicking_tag
+  add_ill_tag
+  for tag in 1 2 3 4; do name_version "$tag"; done
   umoci gc --layout "$work/layout"
   chmod -R a+rX "$work/layout"
   mv -T "$work/layout" "$layout"

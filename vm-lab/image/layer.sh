@@ -34,13 +34,16 @@ install_agent() {
   for part in "$agent"/lib/*.sh; do
     install -D -m 644 "$part" "$1/usr/lib/muster-agent/$(basename "$part")"
   done
-  install -D -m 644 "$agent/muster-agent.service" "$1/lib/systemd/system/muster-agent.service"
+  install -D -m 755 "$agent/muster-mounts" "$1/usr/lib/muster-agent/muster-mounts"
+  for unit in muster-agent.service muster-mounts.service; do
+    install -D -m 644 "$agent/$unit" "$1/lib/systemd/system/$unit"
+  done
 }
 
 enable_units() {
-  chroot "$1" systemctl --quiet enable muster-agent.service systemd-networkd.service
+  chroot "$1" systemctl --quiet enable muster-agent.service muster-mounts.service systemd-networkd.service
   # Work that a machine in RAM has no use for. Each process costs about 100 ms under emulation.
-  for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
+  for unit in systemd-bless-boot.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
     fstrim.timer systemd-pstore.service systemd-journal-flush.service systemd-logind.service systemd-binfmt.service \
     proc-sys-fs-binfmt_misc.automount systemd-update-utmp.service systemd-update-utmp-runlevel.service \
     modprobe@configfs.service modprobe@drm.service modprobe@fuse.service modprobe@efi_pstore.service \
