@@ -1,4 +1,5 @@
-// Two projects: `fast` (no root, no network beyond loopback) and `system` (namespaces, real clients, Chromium, the VM).
+// Three projects: `fast` (no root, no network beyond loopback), `system` (namespaces, real clients, Chromium, the VM), and `lab`:
+// machines that take many minutes, which `npm test` leaves to `npm run test:lab`.
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -19,6 +20,15 @@ export default defineConfig({
           hookTimeout: 900_000,
           fileParallelism: false,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: 'lab',
+          include: ['test/lab/**/*.test.ts'],
+          hookTimeout: 2_700_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],
