@@ -1,6 +1,7 @@
 // The process behind ChildRootPacker: one job, then it ends; earlier where the server is gone.
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
+import { setPriority } from 'node:os';
 import { AppError } from '../errors.ts';
 import { packRoot } from '../images/conversion/pack-root.ts';
 import { blobPath } from '../storage/files/file-operations.ts';
@@ -11,8 +12,11 @@ import { openDecompressor } from './decompressors.ts';
 import { MksquashfsWriter } from './mksquashfs-writer.ts';
 
 const READ_BYTES = 256 * 1024;
+/** Machines that boot and people that push come first (nice(2)). */
+const NICENESS = 10;
 const REPORT_EVERY_BYTES = 4 * 1024 * 1024;
 
+setPriority(NICENESS);
 const [job] = (await once(process, 'message')) as [PackJob];
 const { layers, folder, blobDirectory, processors } = job;
 const abort = new AbortController();

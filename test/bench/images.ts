@@ -110,7 +110,7 @@ function table(
       row('muster serve, pushed to', server),
     ],
     notes: [
-      `Median of ${ROUNDS} rounds in turn. Peak: the most resident memory of the process and its children together.`,
+      `Median of ${ROUNDS} rounds in turn. Peak: the most memory of the process and its children together, shared pages once (PSS).`,
       'Muster’s time includes its start, the push into its store, digests, and finding kernel and initrd.',
       'The server’s is that of skopeo’s push over TLS, whose memory is not counted, and of all until machines can boot the image.',
     ],

@@ -1,5 +1,6 @@
-// How much memory a process takes, with all that it starts: resident memory as the system counts it (VmRSS), programs included,
-// page cache of files that are only read or written not.
+// How much memory a process takes, with all that it starts: proportional set size as the system counts it (proc(5), smaps_rollup),
+// in which a page that several of them share, such as a program's code, counts once. Page cache of files that are only read or
+// written does not count. Reading it for processes of other users needs root.
 import { readdir, readFile } from 'node:fs/promises';
 
 const EVERY_MILLISECONDS = 100;
@@ -23,7 +24,7 @@ export function watchMemory(pid: number): { readonly end: () => number } {
 /** Of a process and all below it. */
 async function residentMebibytes(pid: number): Promise<number> {
   const read = (name: string): Promise<string> => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '');
-  const own = Number(/VmRSS:\s+(\d+) kB/.exec(await read('status'))?.[1] ?? 0) / 1024;
+  const own = Number(/^Pss:\s+(\d+) kB/m.exec(await read('smaps_rollup'))?.[1] ?? 0) / 1024;
   const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
   const children = await Promise.all(threads.map((thread) => read(`task/${thread}/children`)));
   const below = children

@@ -18,9 +18,11 @@ const ROUNDS = Number(process.env.REGISTRY_CHAOS_ROUNDS ?? 12);
 /** Gives the same choices again; what happens at the same time keeps its own order. */
 const SEED = Number(process.env.REGISTRY_CHAOS_SEED ?? randomInt(1, 2 ** 32));
 const CLIENTS = 32;
-const LOAD_SECONDS = 15;
+const LOAD_SECONDS = 20;
+/** Some hundred images wait then, each for a process of its own. */
+const BACKLOG_MILLISECONDS = 240_000;
 /** Longer than any push here takes, so that no blob goes before the manifest that needs it is there. */
-const GRACE_MILLISECONDS = 5_000;
+const GRACE_MILLISECONDS = 10_000;
 /** The kill comes after so many acknowledgements at most, and a moment later. */
 const LONGEST_LIFE_ACKNOWLEDGEMENTS = 100;
 const LONGEST_LIFE_MILLISECONDS = 10_000;
@@ -260,7 +262,7 @@ describe(`the registry with ${CLIENTS} clients and garbage collection`, () => {
     rmSync(dataDirectory, { recursive: true });
   });
 
-  it('answers every push and pull without an error, and loses no blob', { timeout: 90_000 }, async () => {
+  it('answers every push and pull without an error, and loses no blob', { timeout: 360_000 }, async () => {
     const access = await server.access();
     const images = await LoadImages.create();
     const ledger = new Ledger();
@@ -299,7 +301,7 @@ describe(`the registry with ${CLIENTS} clients and garbage collection`, () => {
     const lost = (await Promise.all(audits)).flat();
     expect(lost).toEqual([]);
     expect(ledger.images).toHaveLength(CLIENTS);
-    expect(await untilConverted(admin)).toEqual([]);
+    expect(await untilConverted(admin, BACKLOG_MILLISECONDS)).toEqual([]);
     await collectGarbage(admin, 0);
     const needed = ledger.images.flatMap(({ image }) => [image.manifest, ...blobsOf(image)]);
     const { blobs, broken } = readDataFolder(dataDirectory);
