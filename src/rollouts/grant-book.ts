@@ -98,7 +98,9 @@ export class GrantBook {
     if (machine === undefined) return;
     if (UNDER_WAY.has(member.state))
       for (const label of Object.keys(spec.budgets)) {
-        const key = `${label}=${machine.labels[label] ?? ''}`;
+        const value = machine.labels[label];
+        if (value === undefined) continue;
+        const key = `${label}=${value}`;
         this.#perLabel.set(key, (this.#perLabel.get(key) ?? 0) + 1);
       }
     const { grantedAt } = member;

@@ -28,7 +28,7 @@ afterEach(() => world.close());
 describe('muster images sign and verify', () => {
   it('puts a signature under the .sig tag and among the referrers, once, and server and key agree on it', async () => {
     expect(await world.run('sign', `${REPO}:v1`, '--key', 'release.key')).toBe(
-      `  ✓ ${REFERENCE} is signed by release\n`,
+      `  ✓ ${REFERENCE} is signed by release\n  It is not converted yet: sign it again when \`muster images list\` says ready, or machines with a disk will not take it.\n`,
     );
     const tag = `sha256-${IMAGE.digest.slice(7)}.sig`;
     const [referrer] = await world.store.listReferrers(REPO, IMAGE.digest);

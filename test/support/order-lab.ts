@@ -77,11 +77,12 @@ export class OrderLab extends AgentLab {
     cpSync(LIBRARY, this.path('lib'), { recursive: true });
     appendFileSync(this.path('lib/install.sh'), DISK_STUB);
     this.setCloudInit('done');
-    this.scriptHealthyServer({ text: '#cloud-config\n' });
+    const config = '#cloud-config\n';
+    this.scriptHealthyServer({ text: config });
     for (const path of ['/api/v1/agent/desired', HEARTBEAT])
       this.answer(path, () => ({
         status: 200,
-        body: `heartbeat_seconds=1\nhostname=node-1\n${this.named === undefined ? '' : `order_id=${this.named}\n`}`,
+        body: `heartbeat_seconds=1\nhostname=node-1\nconfig_digest=sha256:${digestHex(config)}\n${this.named === undefined ? '' : `order_id=${this.named}\n`}`,
       }));
     this.answer(PROGRESS, () => ({ status: 204 }));
   }

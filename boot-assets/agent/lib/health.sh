@@ -161,7 +161,7 @@ give_up_trial() {
 
 end_probes() {
   [ -n "$probe_job" ] || return 0
-  kill -TERM -- "-$probe_job" 2>/dev/null
+  kill -s TERM -- "-$probe_job" 2>/dev/null
   wait "$probe_job" 2>/dev/null
   probe_job=
 }

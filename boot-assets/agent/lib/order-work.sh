@@ -41,7 +41,7 @@ prepare_order() {
   fi
   # From here on what was signed counts, not what the order says of it.
   order_version=${new_version:--}
-  outcome=failed
+  outcome=failed reason=
 }
 
 # keep_keys release|operator: the order's keys as files.

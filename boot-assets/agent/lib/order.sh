@@ -17,8 +17,8 @@ consider_order() {
     '')
       # How the last one ended is told at least once.
       if [ "$told_id" != "$named_order" ] && [ "$progress_at" -eq "$NEVER" ]; then forget_told; fi
-      # Not while it is open which slot stays.
-      [ -z "$named_order" ] || [ "$slot_state" = trial ] || is_ended "$named_order" || ask_soon
+      # Not while it is open which slot stays, and not before the configuration is here: an installation takes it along.
+      [ -z "$named_order" ] || [ "$slot_state" = trial ] || [ "$config_at" -ne "$NEVER" ] || is_ended "$named_order" || ask_soon
       ;;
     working | waiting) [ "$named_order" = "$told_id" ] || ask_soon ;;
   esac
@@ -208,7 +208,7 @@ forget_told() {
 
 end_worker() {
   [ -n "$worker" ] || return 0
-  kill -TERM -- "-$worker" 2>/dev/null
+  kill -s TERM -- "-$worker" 2>/dev/null
   wait "$worker" 2>/dev/null
   worker=
 }
